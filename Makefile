@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: ISC
+#
+# Makefile: for GNU make and bmake.  configure writes config.mk and rules.mk
+# into the object directory O; it is run from here whenever that is due.
+#
+#	make                 build, in place
+#	make deps            install what building and the demo need (root)
+#	make demo            see it work, in under a minute
+#	make install         DESTDIR= and PREFIX= as usual
+#	make deps-regress    install what the tests talk to (root)
+#	make regress         all tests; TESTS="name ..." a part of them;
+#	                     as root it brings what it needs
+#	make O=DIR ...       another object directory
+#	make asan            sanitizer build into obj.asan
+#	make lint unit clean distclean
+
+O = .
+TESTS =
+
+all: conf
+	@$(MAKE) -f build.mk O=$(O) programs
+
+conf:
+	@sh ./configure --refresh --objdir=$(O)
+
+unit: conf
+	@$(MAKE) -f build.mk O=$(O) unit
+
+tools: conf
+	@$(MAKE) -f build.mk O=$(O) tools
+
+install: all
+	@$(MAKE) -f build.mk O=$(O) install
+
+deps:
+	@sh contrib/deps.sh build
+
+deps-regress:
+	@sh contrib/deps.sh regress
+
+demo: demo-deps
+	@$(MAKE) O=$(O) all
+	@O=$(O) regress/demo
+
+# As root the demo brings what it needs; a user gets the line to run.
+demo-deps:
+	@sh contrib/deps.sh build
+
+regress:
+	@sh contrib/deps.sh regress
+	@$(MAKE) O=$(O) all unit tools
+	@O=$(O) TESTS="$(TESTS)" regress/run
+
+asan:
+	@test -f obj.asan/config.args || \
+	    sh ./configure --enable-asan --objdir=obj.asan
+	@$(MAKE) O=obj.asan all unit tools
+
+lint: all
+	@sh contrib/lint.sh
+
+clean:
+	@sh contrib/clean.sh $(O)
+
+distclean:
+	@sh contrib/clean.sh --all
+
+.PHONY: all conf unit tools install deps deps-regress demo \
+	demo-deps regress asan lint clean distclean
