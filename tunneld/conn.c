@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+
+/* conn.c: one socket of a relay, see conn.h. */
+
+#include "compat.h"
+
+#include <sys/types.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "log.h"
+#include "sockopt.h"
+#include "stats.h"
+#include "tunneld.h"
+
+/* A connection without one ACK for this long, data being due, is dead. */
+#define DEAD_MS		30000
+/* How often an end that waits for ACKs looks again. */
+#define END_POLL	20000
+
+static void	 on_read(int, short, void *);
+static void	 on_write(int, short, void *);
+
+static uint64_t	 queued;
+static unsigned	 nopen;
+
+unsigned
+conn_open(void)
+{
+	return nopen;
+}
+
+uint64_t
+conn_queued(void)
+{
+	return queued;
+}
+
+void
+conn_init(struct conn *c, const struct conn_ops *ops, void *owner)
+{
+	memset(c, 0, sizeof(*c));
+	c->fd = -1;
+	c->ops = ops;
+	c->owner = owner;
+	c->rsize = CONN_READ_MIN;
+}
+
+void
+conn_attach(struct conn *c, int fd)
+{
+	c->fd = fd;
+	nopen++;
+	c->t_in = c->t_out = mono_usec();
+	sockopt_stream(fd);
+	/* A stream that is cut because we die must not look complete. */
+	sockopt_reset_on_close(fd, true);
+	event_set(&c->rev, fd, EV_READ | EV_PERSIST, on_read, c);
+	event_set(&c->wev, fd, EV_WRITE | EV_PERSIST, on_write, c);
+}
+
+static void
+drop_rest(struct conn *c)
+{
+	queued -= c->outlen;
+	stats->queued = queued;
+	free(c->out);
+	c->out = NULL;
+	c->outoff = c->outlen = c->outsize = 0;
+}
+
+void
+conn_close(struct conn *c)
+{
+	if (c->fd == -1)
+		return;
+	conn_read_off(c);
+	if (c->wadded)
+		event_del(&c->wev);
+	c->wadded = false;
+	drop_rest(c);
+	close(c->fd);
+	c->fd = -1;
+	nopen--;
+}
+
+void
+conn_read_on(struct conn *c)
+{
+	if (c->reading || c->fd == -1 || c->eof || c->error != 0)
+		return;
+	event_add(&c->rev, NULL);
+	c->reading = true;
+	c->t_on = mono_usec();
+}
+
+void
+conn_read_off(struct conn *c)
+{
+	if (!c->reading)
+		return;
+	event_del(&c->rev);
+	c->reading = false;
+}
+
+/*
+ * Nothing can be written any more.  Reading goes on: an answer that came
+ * before the RST, and its FIN, still count.
+ */
+static void
+write_broken(struct conn *c, int error)
+{
+	if (c->werror == 0)
+		c->werror = error;
+	if (c->wadded)
+		event_del(&c->wev);
+	c->wadded = false;
+	drop_rest(c);
+}
+
+static void
+broken(struct conn *c, int error)
+{
+	if (c->error == 0)
+		c->error = error;
+	/* A level-triggered error would spin; the owner acts on c->error. */
+	conn_read_off(c);
+	write_broken(c, error);
+}
+
+ssize_t
+conn_read(struct conn *c, void *buf, size_t len)
+{
+	ssize_t	 n;
+
+	do
+		n = recv(c->fd, buf, len, 0);
+	while (n == -1 && errno == EINTR);
+	if (n > 0) {
+		c->t_in = mono_usec();
+		return n;
+	}
+	if (n == 0) {
+		/* After a RST this is no FIN, or none that still matters. */
+		if (c->werror != 0) {
+			broken(c, c->werror);
+			return -1;
+		}
+		c->eof = true;
+		conn_read_off(c);
+		return 0;
+	}
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		broken(c, errno);
+	return -1;
+}
+
+/* Keep the rest of iov behind what already waits. */
+static int
+keep(struct conn *c, const struct iovec *iov, int n)
+{
+	size_t	 need = 0, size;
+	uint8_t	*p;
+	int	 i;
+
+	for (i = 0; i < n; i++)
+		need += iov[i].iov_len;
+	if (need == 0)
+		return 0;
+	if (c->outoff != 0 && c->outoff + c->outlen + need > c->outsize) {
+		memmove(c->out, c->out + c->outoff, c->outlen);
+		c->outoff = 0;
+	}
+	if (c->outlen + need > c->outsize) {
+		size = c->outlen + need;
+		if ((p = realloc(c->out, size)) == NULL) {
+			write_broken(c, ENOMEM);
+			return -1;
+		}
+		c->out = p;
+		c->outsize = (uint32_t)size;
+	}
+	if (c->outlen == 0)
+		c->t_out = mono_usec();
+	for (i = 0; i < n; i++) {
+		memcpy(c->out + c->outoff + c->outlen, iov[i].iov_base,
+		    iov[i].iov_len);
+		c->outlen += (uint32_t)iov[i].iov_len;
+	}
+	queued += need;
+	stats->queued = queued;
+	if (!c->wadded) {
+		event_add(&c->wev, NULL);
+		c->wadded = true;
+	}
+	return 0;
+}
+
+int
+conn_sendv(struct conn *c, struct iovec *iov, int n)
+{
+	ssize_t		 w;
+
+	if (c->fd == -1 || c->werror != 0)
+		return -1;
+	if (c->shut_want || c->end != END_NONE)
+		return 0;
+	if (c->outlen == 0) {
+		/* Not sendmsg(2), which a relay may not; SIGPIPE is ignored. */
+		do
+			w = writev(c->fd, iov, n);
+		while (w == -1 && errno == EINTR);
+		if (w == -1) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK &&
+			    errno != ENOBUFS) {
+				write_broken(c, errno);
+				return -1;
+			}
+			w = 0;
+		}
+		if (w > 0)
+			c->t_out = mono_usec();
+		while (n > 0 && (size_t)w >= iov->iov_len) {
+			w -= (ssize_t)iov->iov_len;
+			iov++;
+			n--;
+		}
+		if (n > 0) {
+			iov->iov_base = (uint8_t *)iov->iov_base + w;
+			iov->iov_len -= (size_t)w;
+		}
+	}
+	return keep(c, iov, n);
+}
+
+int
+conn_send(struct conn *c, const void *buf, size_t len)
+{
+	struct iovec	 iov;
+
+	iov.iov_base = (void *)(uintptr_t)buf;
+	iov.iov_len = len;
+	return conn_sendv(c, &iov, 1);
+}
+
+static void
+shut_if_drained(struct conn *c)
+{
+	if (!c->shut_want || c->shut_done || c->outlen != 0 || c->fd == -1 ||
+	    c->werror != 0)
+		return;
+	c->shut_done = true;
+	if (c->end == END_LINGER)
+		sockopt_reset_on_close(c->fd, false);
+	if (shutdown(c->fd, SHUT_WR) == -1 && errno != ENOTCONN)
+		write_broken(c, errno);
+}
+
+void
+conn_shutdown(struct conn *c)
+{
+	c->shut_want = true;
+	shut_if_drained(c);
+}
+
+static void
+on_write(int fd, short what, void *arg)
+{
+	struct conn	*c = arg;
+	ssize_t		 n;
+
+	do
+		n = send(c->fd, c->out + c->outoff, c->outlen, MSG_NOSIGNAL);
+	while (n == -1 && errno == EINTR);
+	if (n == -1) {
+		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+			return;
+		write_broken(c, errno);
+	} else {
+		c->t_out = c->t_end = mono_usec();
+		c->outoff += (uint32_t)n;
+		c->outlen -= (uint32_t)n;
+		queued -= (uint64_t)n;
+		stats->queued = queued;
+		if (c->outlen == 0) {
+			event_del(&c->wev);
+			c->wadded = false;
+			drop_rest(c);
+			shut_if_drained(c);
+		}
+	}
+	c->ops->writable(c);
+}
+
+static void
+on_read(int fd, short what, void *arg)
+{
+	struct conn	*c = arg;
+
+	c->ops->readable(c);
+}
+
+void
+conn_end(struct conn *c, enum conn_end how)
+{
+	if (c->fd == -1 || c->end >= how)
+		return;
+	c->end = how;
+	c->t_end = mono_usec();
+	if (how == END_LINGER) {
+		if (c->shut_done)
+			sockopt_reset_on_close(c->fd, false);
+		conn_shutdown(c);
+		conn_read_on(c);
+	} else
+		conn_read_off(c);
+}
+
+/*
+ * Both kinds of waiting at the end are polled: neither the ACK of the last
+ * byte nor unread input is worth a byte of per-session state.
+ */
+bool
+conn_step(struct conn *c, uint64_t now, uint64_t t_flush, uint64_t t_close)
+{
+	unsigned	 unacked;
+	bool		 flushing;
+
+	if (c->fd == -1)
+		return true;
+	if (c->error != 0 || (c->werror != 0 && c->end != END_NONE)) {
+		conn_close(c);
+		return true;
+	}
+	if (c->end == END_NONE)
+		return false;
+	unacked = conn_unacked(c);
+	flushing = c->outlen != 0 || unacked != 0;
+	if (c->end == END_RESET) {
+		if (flushing && now < c->t_end + CONN_RESET_WAIT)
+			return false;
+		sockopt_reset_on_close(c->fd, true);
+		conn_close(c);
+		return true;
+	}
+	/*
+	 * Lingering: data still on its way is only bounded by lack of
+	 * progress; an idle peer that does not close, by t_close.
+	 */
+	if (c->eof && !flushing) {
+		conn_close(c);
+		return true;
+	}
+	if (now - c->t_end >= (flushing ? t_flush : t_close) ||
+	    (!flushing && c->discarded > CONN_DISCARD)) {
+		c->cut = flushing;
+		conn_close(c);
+		return true;
+	}
+	return false;
+}
+
+uint64_t
+conn_next(const struct conn *c, uint64_t now, uint64_t t_close)
+{
+	if (c->fd == -1)
+		return 0;
+	switch (c->end) {
+	case END_NONE:
+		return 0;
+	case END_RESET:
+		return now + END_POLL;
+	case END_LINGER:
+		break;
+	}
+	/* Only the last ACK is missing; look less often the longer it takes. */
+	if (c->eof && c->outlen == 0)
+		return now + END_POLL + (now - c->t_end) / 8;
+	if (t_close == UINT64_MAX || c->t_end + t_close <= now)
+		return now + 250000;
+	return c->t_end + t_close;
+}
+
+unsigned
+conn_unacked(const struct conn *c)
+{
+	return sockopt_unacked(c->fd);
+}
+
+int
+conn_sweep(struct conn *c)
+{
+	struct pollfd	 pfd;
+	socklen_t	 len;
+	int		 error;
+
+	if (c->fd == -1 || c->error != 0)
+		return c->error;
+	pfd.fd = c->fd;
+	pfd.events = POLLRDHUP;
+	pfd.revents = 0;
+	if (poll(&pfd, 1, 0) == -1)
+		return 0;
+	c->fin_waits = (pfd.revents & (POLLRDHUP | POLLHUP)) != 0;
+	if (pfd.revents & (POLLERR | POLLNVAL)) {
+		error = 0;
+		len = sizeof(error);
+		if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) ==
+		    -1 || error == 0)
+			error = ECONNRESET;
+		write_broken(c, error);
+		return error;
+	}
+	if (sockopt_peer_dead(c->fd, DEAD_MS))
+		return ETIMEDOUT;
+	return 0;
+}
