@@ -63,6 +63,7 @@ control_commit(struct conf *newconf, struct conf *old)
 	if (old != NULL)
 		return;
 	count_descriptors(-1, 0, NULL);
+	ctl_client_start();
 	child_ready();
 }
 

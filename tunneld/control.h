@@ -137,6 +137,8 @@ struct ctl_client {
 };
 
 void	 ctl_client_init(void);
+/* The first configuration is committed: clients are accepted from now on. */
+void	 ctl_client_start(void);
 /* The socket to accept from, taken; -1: none.  group: its group. */
 void	 ctl_client_listen(int fd, gid_t group);
 void	 ctl_client_stop(void);

@@ -47,11 +47,27 @@ static void	client_write(int, short, void *);
 static void	client_late(int, short, void *);
 static void	client_waited(int, short, void *);
 
+/*
+ * Who is answered can rely on a configuration: until the first one is
+ * committed, here or in a successor, callers wait in the queue.
+ */
+static void
+accept_some(void)
+{
+	if (listener != -1 && child_conf() != NULL)
+		event_add(&accept_ev, NULL);
+}
+
 static void
 accept_again(int fd, short ev, void *arg)
 {
-	if (listener != -1)
-		event_add(&accept_ev, NULL);
+	accept_some();
+}
+
+void
+ctl_client_start(void)
+{
+	accept_some();
 }
 
 void
@@ -77,7 +93,7 @@ ctl_client_listen(int fd, gid_t gid)
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
 		log_warn("control socket");
 	event_set(&accept_ev, fd, EV_READ | EV_PERSIST, client_accept, NULL);
-	event_add(&accept_ev, NULL);
+	accept_some();
 }
 
 static void

@@ -8,7 +8,7 @@ import stat
 import struct
 
 from lib import procs
-from lib.daemon import USER, forward, gateway, server
+from lib.daemon import USER, Daemon, forward, gateway, server
 from lib.harness import eq, has, needs_root, ok, smoke, wait_until
 from lib.peers import connect, echo
 from lib.wsraw import request
@@ -438,3 +438,23 @@ def test_mute_client_is_dropped(t):
     s = raw(d)
     s.settimeout(20)
     ok(closed(s), "dropped within 20 s")
+
+
+# ---- before there is a configuration ------------------------------------
+
+def test_first_answer(t):
+    """Who is answered is answered from a configuration, however early."""
+    # A long one takes the control role a while to read.
+    many = "".join('\tlocation "/l%d" { echo }\n' % i for i in range(200))
+    for _ in range(20):
+        d = Daemon(t, server(many))
+        d.launch()
+        answers = []
+
+        def answered():
+            answers.append(run(t, d, "show", "listeners"))
+            return "is tunneld running" not in answers[-1][2]
+        wait_until(answered, "an answer", step=0)
+        eq((answers[-1][0], answers[-1][2]), (0, ""))
+        d.wait_ready()
+        d.stop()
