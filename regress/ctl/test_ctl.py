@@ -306,8 +306,8 @@ def test_control_off(t):
 def test_stranger_is_refused(t):
     """Another user: not even a look."""
     d, p = start(t)
-    rc, out, err = t.run([t.tunnelctl, "-s", d.sock, "show", "health"],
-                         user=USER)
+    rc, out, err = t.run([t.public(t.tunnelctl), "-s", d.sock, "show",
+                          "health"], user=USER)
     eq((rc, out), (1, ""))
     ok(err, "a reason")
 
@@ -317,10 +317,11 @@ def test_group_is_allowed(t):
     """Members of the socket's group may; supplementary groups count."""
     d, p = start(t)
     gid = os.stat(d.sock).st_gid
-    rc, out, err = t.run([t.tunnelctl, "-s", d.sock, "show", "health"],
+    ctl = t.public(t.tunnelctl)
+    rc, out, err = t.run([ctl, "-s", d.sock, "show", "health"],
                          user=USER, group="daemon", extra_groups=[gid])
     eq(rc, 0, err)
-    rc, out, err = t.run([t.tunnelctl, "-s", d.sock, "show", "health"],
+    rc, out, err = t.run([ctl, "-s", d.sock, "show", "health"],
                          user=USER, group="daemon", extra_groups=[])
     eq(rc, 1, "not a member")
 

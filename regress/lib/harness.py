@@ -217,6 +217,13 @@ class T:
         os.chmod(path, mode)
         return path
 
+    def public(self, program):
+        """A copy that every user reaches: the tree may lie below /root."""
+        copy = self.path(os.path.basename(program))
+        shutil.copy(program, copy)
+        os.chmod(copy, 0o755)
+        return copy
+
     def unique(self, stem):
         self._count += 1
         return "%s%d" % (stem, self._count)
