@@ -397,6 +397,31 @@ take_control(struct ws_dec *d, const uint8_t *p, size_t n, struct ws_out *out)
 	out->ctllen = d->ctllen;
 }
 
+/*
+ * The last byte of a frame may end a message, which ws_decode() may have to
+ * tell: so an owner that asks for messages takes nothing past it.
+ */
+uint64_t
+ws_dec_raw(const struct ws_dec *d)
+{
+	if (d->state != STATE_DATA ||
+	    (d->flags & (WS_DEC_MASKED | WS_DEC_MESSAGES)) != 0 ||
+	    (d->msgop == WS_OP_TEXT && (d->flags & WS_DEC_TEXT_ANY) == 0))
+		return (0);
+	return (d->left);
+}
+
+void
+ws_dec_skip(struct ws_dec *d, uint64_t n)
+{
+	d->left -= n;
+	if (d->left > 0)
+		return;
+	d->state = STATE_HEADER;
+	if (d->fin)
+		d->msgop = 0;
+}
+
 void
 ws_decode(struct ws_dec *d, uint8_t *buf, size_t len, struct ws_out *out)
 {

@@ -119,6 +119,15 @@ void	 ws_dec_init(struct ws_dec *, unsigned flags, uint64_t max_message);
  */
 void	 ws_decode(struct ws_dec *, uint8_t *buf, size_t len, struct ws_out *);
 
+/*
+ * How many bytes of the input, from here on, are payload to be taken as they
+ * are: inside an unmasked data frame whose bytes need no check.  0: the next
+ * byte must go through ws_decode().
+ */
+uint64_t ws_dec_raw(const struct ws_dec *);
+/* n of them, at most that many, were taken past the decoder. */
+void	 ws_dec_skip(struct ws_dec *, uint64_t n);
+
 /* Is the decoder between two frames (a FIN here truncates nothing)? */
 bool	 ws_dec_at_frame_boundary(const struct ws_dec *);
 

@@ -131,6 +131,7 @@ board_get_page(enum role role, unsigned slot)
 	read_totals(seen->dial_failures, live->dial_failures,
 	    ELEMENTS(seen->dial_failures));
 	read_totals(&seen->log_dropped, &live->log_dropped, 1);
+	read_totals(&seen->spliced, &live->spliced, 1);
 	/* The gauges of a dead process stand until its successor comes. */
 	if (!is_alive(p)) {
 		memset(seen->active, 0, sizeof(seen->active));

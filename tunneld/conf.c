@@ -20,6 +20,9 @@
 
 /* Descriptors of a relay that are not sessions: channels, events, spare. */
 #define FILES_SPARE	64
+#define FILES_PIPE	2
+#define PIPES_ALL	128	/* fs.pipe-user-pages-soft: 256 of our size */
+#define PIPES_RELAY	64
 #define FILES_SESSION	2	/* client and target */
 
 struct conf *
@@ -264,6 +267,23 @@ conf_prefork(const struct conf *c)
 	return n > RELAYS_DEFAULT_MAX ? RELAYS_DEFAULT_MAX : (unsigned)n;
 }
 
+unsigned
+conf_pipes(const struct conf *c)
+{
+#if HAVE_SPLICE
+	struct rlimit	 rl;
+	rlim_t		 n = PIPES_ALL / conf_prefork(c);
+
+	if (n > PIPES_RELAY)
+		n = PIPES_RELAY;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur / 64 < n)
+		n = rl.rlim_cur / 64;
+	return (unsigned)n;
+#else
+	return 0;
+#endif
+}
+
 /*
  * Sessions that all relays together have descriptors for, as relay.c counts:
  * each listener twice, since a reload brings it again.
@@ -282,6 +302,7 @@ capacity(const struct conf *c, uint64_t nofile)
 	TAILQ_FOREACH(f, &c->forwards, entry)
 		TAILQ_FOREACH(l, &f->listens, entry)
 			used += 2;
+	used += FILES_PIPE * conf_pipes(c);
 	if (nofile <= used)
 		return 0;
 	return (nofile - used) / FILES_SESSION * conf_prefork(c);

@@ -245,6 +245,12 @@ void	 conf_print(const struct conf *, FILE *);
 
 /* The number of relays: prefork, or its default on this machine. */
 unsigned conf_prefork(const struct conf *);
+/*
+ * Pipes for splice(2) a relay may make: all relays together stay within half
+ * of what Linux grants a user by default, and of the open files of one they
+ * take little.
+ */
+unsigned conf_pipes(const struct conf *);
 
 /* Lookups; NULL when absent. */
 struct conf_server *conf_server_by_id(const struct conf *, uint32_t id);

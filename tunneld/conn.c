@@ -21,6 +21,7 @@
 #include "sockopt.h"
 #include "stats.h"
 #include "tunneld.h"
+#include "ws.h"
 
 /* A connection without one ACK for this long, data being due, is dead. */
 #define DEAD_MS		30000
@@ -71,8 +72,11 @@ conn_attach(struct conn *c, int fd)
 static void
 drop_rest(struct conn *c)
 {
-	queued -= c->outlen;
+	queued -= conn_pending(c);
 	stats->queued = queued;
+	if (c->pipe != NULL)
+		pipe_put(c->pipe);
+	c->pipe = NULL;
 	free(c->out);
 	c->out = NULL;
 	c->outoff = c->outlen = c->outsize = 0;
@@ -137,14 +141,10 @@ broken(struct conn *c, int error)
 	write_broken(c, error);
 }
 
-ssize_t
-conn_read(struct conn *c, void *buf, size_t len)
+/* What a system call that reads has returned. */
+static ssize_t
+was_read(struct conn *c, ssize_t n)
 {
-	ssize_t	 n;
-
-	do
-		n = recv(c->fd, buf, len, 0);
-	while (n == -1 && errno == EINTR);
 	if (n > 0) {
 		c->t_in = mono_usec();
 		return n;
@@ -162,6 +162,25 @@ conn_read(struct conn *c, void *buf, size_t len)
 	if (errno != EAGAIN && errno != EWOULDBLOCK)
 		broken(c, errno);
 	return -1;
+}
+
+ssize_t
+conn_read(struct conn *c, void *buf, size_t len)
+{
+	ssize_t	 n;
+
+	do
+		n = recv(c->fd, buf, len, 0);
+	while (n == -1 && errno == EINTR);
+	return was_read(c, n);
+}
+
+static void
+want_write(struct conn *c)
+{
+	if (!c->wadded)
+		event_add(&c->wev, NULL);
+	c->wadded = true;
 }
 
 /* Keep the rest of iov behind what already waits. */
@@ -198,10 +217,7 @@ keep(struct conn *c, const struct iovec *iov, int n)
 	}
 	queued += need;
 	stats->queued = queued;
-	if (!c->wadded) {
-		event_add(&c->wev, NULL);
-		c->wadded = true;
-	}
+	want_write(c);
 	return 0;
 }
 
@@ -214,6 +230,7 @@ conn_sendv(struct conn *c, struct iovec *iov, int n)
 		return -1;
 	if (c->shut_want || c->end != END_NONE)
 		return 0;
+	conn_unsplice(c);
 	if (c->outlen == 0) {
 		/* Not sendmsg(2), which a relay may not; SIGPIPE is ignored. */
 		do
@@ -252,10 +269,172 @@ conn_send(struct conn *c, const void *buf, size_t len)
 	return conn_sendv(c, &iov, 1);
 }
 
+/* Write the header of the next frame to hdr; returns its length. */
+static size_t
+frame_begin(struct pipe *p, uint8_t *hdr)
+{
+	p->frame_left = p->len < p->frame_max ? p->len : p->frame_max;
+	return ws_header(hdr, WS_OP_BINARY, true, p->frame_left, NULL);
+}
+
+/*
+ * The next bytes of the pipe, behind a header of their own if one is due.
+ * Returns -1 with errno as the write did.
+ */
+static int
+send_piped(struct conn *c)
+{
+	struct pipe	*p = c->pipe;
+	uint8_t		 hdr[WS_HDR_MAX];
+	struct iovec	 iov;
+	size_t		 len;
+	ssize_t		 n;
+
+	if (p->frame_max != 0 && p->frame_left == 0) {
+		len = frame_begin(p, hdr);
+		n = send(c->fd, hdr, len, MSG_NOSIGNAL | MSG_MORE);
+		if (n == -1 && errno == EINTR)
+			n = 0;
+		if (n == -1 && errno != EAGAIN && errno != ENOBUFS)
+			return -1;
+		if (n != (ssize_t)len) {
+			iov.iov_base = hdr + (n > 0 ? n : 0);
+			iov.iov_len = len - (size_t)(n > 0 ? n : 0);
+			if (keep(c, &iov, 1) == 0)
+				errno = EAGAIN;
+			return -1;
+		}
+	}
+	len = p->frame_max != 0 ? p->frame_left : p->len;
+	if ((n = pipe_drain(p, c->fd, len, len < p->len)) <= 0) {
+		if (n == 0)
+			errno = EPIPE;
+		return -1;
+	}
+	if (p->frame_max != 0)
+		p->frame_left -= (uint32_t)n;
+	queued -= (uint64_t)n;
+	return 0;
+}
+
+/* Write what waits, as far as it goes. */
+static void
+flush(struct conn *c)
+{
+	ssize_t	 n;
+
+	while (c->outlen != 0 || c->pipe != NULL) {
+		if (c->outlen != 0) {
+			n = send(c->fd, c->out + c->outoff, c->outlen,
+			    MSG_NOSIGNAL | (c->pipe != NULL ? MSG_MORE : 0));
+			if (n > 0) {
+				c->outoff += (uint32_t)n;
+				c->outlen -= (uint32_t)n;
+				queued -= (uint64_t)n;
+			}
+		} else
+			n = send_piped(c);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK &&
+			    errno != ENOBUFS)
+				write_broken(c, errno);
+			else
+				want_write(c);
+			break;
+		}
+		c->t_out = c->t_end = mono_usec();
+		if (conn_pending(c) == 0) {
+			if (c->wadded)
+				event_del(&c->wev);
+			c->wadded = false;
+			drop_rest(c);
+		} else if (c->pipe == NULL)
+			break;		/* a short write: the buffer is full */
+	}
+	stats->queued = queued;
+}
+
+ssize_t
+conn_splice(struct conn *dst, struct conn *src, size_t max,
+    uint32_t frame_max)
+{
+	struct pipe	*p;
+	ssize_t		 n;
+
+	if ((p = pipe_get()) == NULL) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	n = pipe_fill(p, src->fd, max);
+	if (n <= 0) {
+		pipe_put(p);
+		if (n == -1 && (errno == EINVAL || errno == ENOSYS ||
+		    errno == ENOMEM)) {
+			errno = EINVAL;
+			return -1;
+		}
+		return was_read(src, n);
+	}
+	p->frame_max = frame_max;
+	p->frame_left = 0;
+	queued += (uint64_t)n;
+	dst->pipe = p;
+	dst->t_out = mono_usec();
+	flush(dst);
+	return was_read(src, n);
+}
+
+void
+conn_unsplice(struct conn *c)
+{
+	struct pipe	*p = c->pipe;
+	uint8_t		*buf;
+	size_t		 len = c->outlen, size;
+	uint32_t	 want;
+	ssize_t		 n;
+
+	if (p == NULL)
+		return;
+	size = len + p->len;
+	if (p->frame_max != 0)
+		size += (p->len / p->frame_max + 1) * WS_HDR_MAX;
+	if ((buf = malloc(size)) == NULL) {
+		write_broken(c, ENOMEM);
+		return;
+	}
+	if (len != 0)
+		memcpy(buf, c->out + c->outoff, len);
+	while (p->len != 0) {
+		if (p->frame_max != 0 && p->frame_left == 0)
+			len += frame_begin(p, buf + len);
+		want = p->frame_max != 0 ? p->frame_left : p->len;
+		if ((n = pipe_read(p, buf + len, want)) <= 0) {
+			free(buf);
+			write_broken(c, n == 0 ? EPIPE : errno);
+			return;
+		}
+		p->frame_left -= p->frame_max != 0 ? (uint32_t)n : 0;
+		queued -= (uint64_t)n;
+		len += (size_t)n;
+	}
+	pipe_put(p);
+	c->pipe = NULL;
+	free(c->out);
+	queued += len - c->outlen;
+	stats->queued = queued;
+	c->out = buf;
+	c->outoff = 0;
+	c->outlen = (uint32_t)len;
+	c->outsize = (uint32_t)size;
+	want_write(c);
+}
+
 static void
 shut_if_drained(struct conn *c)
 {
-	if (!c->shut_want || c->shut_done || c->outlen != 0 || c->fd == -1 ||
+	if (!c->shut_want || c->shut_done || conn_pending(c) != 0 || c->fd == -1 ||
 	    c->werror != 0)
 		return;
 	c->shut_done = true;
@@ -268,6 +447,7 @@ shut_if_drained(struct conn *c)
 void
 conn_shutdown(struct conn *c)
 {
+	conn_unsplice(c);
 	c->shut_want = true;
 	shut_if_drained(c);
 }
@@ -276,28 +456,9 @@ static void
 on_write(int fd, short what, void *arg)
 {
 	struct conn	*c = arg;
-	ssize_t		 n;
 
-	do
-		n = send(c->fd, c->out + c->outoff, c->outlen, MSG_NOSIGNAL);
-	while (n == -1 && errno == EINTR);
-	if (n == -1) {
-		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
-			return;
-		write_broken(c, errno);
-	} else {
-		c->t_out = c->t_end = mono_usec();
-		c->outoff += (uint32_t)n;
-		c->outlen -= (uint32_t)n;
-		queued -= (uint64_t)n;
-		stats->queued = queued;
-		if (c->outlen == 0) {
-			event_del(&c->wev);
-			c->wadded = false;
-			drop_rest(c);
-			shut_if_drained(c);
-		}
-	}
+	flush(c);
+	shut_if_drained(c);
 	c->ops->writable(c);
 }
 
@@ -314,6 +475,7 @@ conn_end(struct conn *c, enum conn_end how)
 {
 	if (c->fd == -1 || c->end >= how)
 		return;
+	conn_unsplice(c);
 	c->end = how;
 	c->t_end = mono_usec();
 	if (how == END_LINGER) {
@@ -344,7 +506,7 @@ conn_step(struct conn *c, uint64_t now, uint64_t t_flush, uint64_t t_close)
 	if (c->end == END_NONE)
 		return false;
 	unacked = conn_unacked(c);
-	flushing = c->outlen != 0 || unacked != 0;
+	flushing = conn_pending(c) != 0 || unacked != 0;
 	if (c->end == END_RESET) {
 		if (flushing && now < c->t_end + CONN_RESET_WAIT)
 			return false;
@@ -383,7 +545,7 @@ conn_next(const struct conn *c, uint64_t now, uint64_t t_close)
 		break;
 	}
 	/* Only the last ACK is missing; look less often the longer it takes. */
-	if (c->eof && c->outlen == 0)
+	if (c->eof && conn_pending(c) == 0)
 		return now + END_POLL + (now - c->t_end) / 8;
 	if (t_close == UINT64_MAX || c->t_end + t_close <= now)
 		return now + 250000;

@@ -22,6 +22,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "splice.h"
+
 #define CONN_READ_MIN	(16 * 1024)
 #define CONN_READ_MAX	(128 * 1024)	/* also bounds what is left over */
 #define CONN_DISCARD	(1024 * 1024)	/* read and thrown away at the end */
@@ -43,6 +45,7 @@ struct conn {
 	void		*owner;
 	uint8_t		*out;		/* rest; NULL while nothing waits */
 	uint32_t	outoff, outlen, outsize;
+	struct pipe	*pipe;		/* to be sent behind out, or NULL */
 	uint32_t	rsize;		/* next read size */
 	int		error;		/* errno of a failed read: all is over */
 	int		werror;		/* errno of a failed write: what the
@@ -91,11 +94,25 @@ ssize_t	 conn_read(struct conn *, void *buf, size_t len);
 int	 conn_send(struct conn *, const void *buf, size_t len);
 int	 conn_sendv(struct conn *, struct iovec *, int n);
 
+/*
+ * Move up to max bytes (PIPE_BYTES at most) from src to dst, on which nothing
+ * may wait, by a pipe of the pool and without copying.  frame_max: each run of
+ * that many bytes gets the header of an unmasked binary WebSocket message; 0:
+ * none.  What dst does not take waits in the pipe, before all that is sent
+ * later.  Returns as conn_read() does; -1 with errno ENOBUFS or EINVAL: not
+ * possible now, or never, with these; nothing has happened, conn_read() is to
+ * be used.
+ */
+ssize_t	 conn_splice(struct conn *dst, struct conn *src, size_t max,
+	    uint32_t frame_max);
+/* Give the pipe back to the pool: what is inside is kept in memory. */
+void	 conn_unsplice(struct conn *);
+
 /* Bytes waiting to be written. */
 static inline size_t
 conn_pending(const struct conn *c)
 {
-	return c->outlen;
+	return c->outlen + (c->pipe != NULL ? c->pipe->len : 0);
 }
 
 /* SHUT_WR as soon as everything is written. */
@@ -127,7 +144,7 @@ unsigned conn_unacked(const struct conn *);
 /* How many have a socket now. */
 unsigned conn_open(void);
 
-/* Sum of conn.outlen over all conns of this process. */
+/* Sum of conn_pending() over all conns of this process. */
 uint64_t conn_queued(void);
 
 #endif /* CONN_H */

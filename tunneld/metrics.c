@@ -156,6 +156,9 @@ metrics_walk(void (*fn)(const struct metric *, void *), void *arg)
 	family(&w, "bytes_total", "counter",
 	    "Payload bytes, in is client to target.");
 	by_direction(&w);
+	family(&w, "spliced_bytes_total", "counter",
+	    "Payload bytes that went by splice(2), uncopied.");
+	sample(&w, sum.spliced);
 	family(&w, "refusals_total", "counter",
 	    "Requests and sessions refused.");
 	by_reason(&w, sum.refusals, false);

@@ -148,7 +148,8 @@ msg_hello_put(struct ibuf *b, const struct msg_hello *h)
 	    ibuf_add_n32(b, h->uid) == -1 ||
 	    ibuf_add_n32(b, h->gid) == -1 ||
 	    put_str(b, h->chroot) == -1 ||
-	    ibuf_add_n64(b, h->started) == -1)
+	    ibuf_add_n64(b, h->started) == -1 ||
+	    ibuf_add_n32(b, h->pipes) == -1)
 		return (-1);
 	return (0);
 }
@@ -169,6 +170,7 @@ msg_hello_get(struct imsg *m, struct msg_hello *h)
 	    ibuf_get_n32(&b, &h->gid) == -1 ||
 	    get_str(&b, h->chroot, sizeof(h->chroot)) == -1 ||
 	    ibuf_get_n64(&b, &h->started) == -1 ||
+	    ibuf_get_n32(&b, &h->pipes) == -1 ||
 	    ibuf_size(&b) != 0)
 		return (-1);
 	return (0);

@@ -110,6 +110,7 @@ struct msg_hello {
 	uint32_t	uid, gid;
 	char		chroot[PATH_MAX_MSG];
 	uint64_t	started;	/* wall time of the parent's start, usec */
+	uint32_t	pipes;		/* for splice(2), at most */
 };
 int	 msg_hello_put(struct ibuf *, const struct msg_hello *);
 int	 msg_hello_get(struct imsg *, struct msg_hello *);

@@ -29,6 +29,16 @@
 #define HEADROOM	64
 static uint8_t	 rbuf[HEADROOM + CONN_READ_MAX];
 
+/* Two full reads of this size start splicing, a smaller fill ends it. */
+#define SPLICE_ENTER	(64 * 1024)
+#define SPLICE_LEAVE	(16 * 1024)
+/* Messages that must be smaller than this cost more headers than it saves. */
+#define SPLICE_FRAME	(16 * 1024)
+/* A full pipe that nobody reads is wanted elsewhere after this, usec. */
+#define SPLICE_STALL	1000000
+/* Header of an unmasked frame that is worth it. */
+#define LARGE_HDR	10
+
 /* Frames that leave in one system call. */
 #define BATCH		64
 static uint8_t		 bhdr[BATCH][WS_HDR_MAX];
@@ -296,6 +306,19 @@ ws_eof(struct session *s)
 	}
 }
 
+/* The TCP side sends no more. */
+static void
+tcp_fin(struct session *s)
+{
+	s->out_fin = true;
+	s->t_close = mono_usec();
+	if (s->v1)
+		wsend_fin(s);
+	else if (!session_is_client(s) ||
+	    s->fwd->half_close == HALF_CLOSE_CLOSE)
+		wsend_close(s, WS_CLOSE_NORMAL, "");
+}
+
 /* How much to read now: less while many sessions have bytes waiting. */
 static size_t
 read_size(const struct conn *c)
@@ -313,6 +336,85 @@ adapt(struct conn *src, const struct conn *dst, size_t n)
 			src->rsize /= 2;
 	} else if (n == src->rsize && src->rsize < CONN_READ_MAX)
 		src->rsize *= 2;
+}
+
+/*
+ * Bulk that needs neither masking nor decoding goes by a pipe: what a gateway
+ * reads from its target, and the inside of large frames that a forward reads
+ * from its server.  It begins after two full reads of some size, and ends with
+ * a fill that is not worth its system calls.
+ */
+static void
+splice_begin(struct session *s, const struct conn *src, size_t n)
+{
+	if (n < SPLICE_ENTER || n != src->rsize ||
+	    s->message_max < SPLICE_FRAME) {
+		s->full = 0;
+		return;
+	}
+	if (++s->full >= 2)
+		s->splicing = true;
+}
+
+static void
+splice_end(struct session *s)
+{
+	s->splicing = false;
+	s->full = 0;
+}
+
+/*
+ * Read by a pipe.  Returns false when nothing was done: then it must be read
+ * the other way.
+ */
+static bool
+splice_some(struct session *s, struct conn *dst, struct conn *src, size_t max)
+{
+	bool	 client = session_is_client(s);
+	ssize_t	 n;
+
+	if (conn_pending(dst) != 0 || dst->werror != 0 ||
+	    conn_queued() > SESSION_BUDGET / 4 * 3)
+		return false;
+	if (max > PIPE_BYTES)
+		max = PIPE_BYTES;
+	n = conn_splice(dst, src, max, client ? 0 : s->message_max);
+	if (n == -1 && (errno == ENOBUFS || errno == EINVAL)) {
+		if (errno == EINVAL)
+			splice_end(s);
+		return false;
+	}
+	if (n == 0) {
+		if (client)
+			ws_eof(s);
+		else
+			tcp_fin(s);
+	}
+	if (n <= 0)
+		return true;
+	s->t_data = src->t_in;
+	count(s, false, (size_t)n);
+	stats->spliced += (uint64_t)n;
+	if (client)
+		ws_dec_skip(&s->dec, (uint64_t)n);
+	else
+		s->t_sent = s->t_payload_out = src->t_in;
+	if ((size_t)n < SPLICE_LEAVE && (size_t)n < max)
+		splice_end(s);
+	return true;
+}
+
+uint64_t
+pump_unsplice(struct session *s, uint64_t now)
+{
+	struct conn	*c = s->ws.pipe != NULL ? &s->ws : &s->tcp;
+
+	if (c->pipe == NULL)
+		return UINT64_MAX;
+	if (now < c->t_out + SPLICE_STALL)
+		return c->t_out + SPLICE_STALL;
+	conn_unsplice(c);
+	return UINT64_MAX;
 }
 
 /* An ending socket: what still comes is thrown away (conn.h). */
@@ -333,33 +435,56 @@ pump_end(struct conn *c, enum conn_end how)
 	conn_end(c, how);
 }
 
+/*
+ * A forward with large frames: their payload goes by pipe; the end of one and
+ * the next one's header are read together.  Returns false when nothing was
+ * done.
+ */
+static bool
+ws_spliced(struct session *s)
+{
+	size_t	 left = (size_t)ws_dec_raw(&s->dec), max;
+	ssize_t	 n;
+
+	if (left < SPLICE_LEAVE) {
+		max = left + LARGE_HDR;
+		n = conn_read(&s->ws, rbuf, max);
+		if (n == 0)
+			ws_eof(s);
+		if (n <= 0)
+			return true;
+		feed(s, rbuf, (size_t)n);
+		left = (size_t)ws_dec_raw(&s->dec);
+		if (left < SPLICE_LEAVE && (size_t)n == max)
+			splice_end(s);		/* a small frame */
+		if (left < SPLICE_LEAVE || s->phase != PH_OPEN)
+			return true;
+		(void)splice_some(s, &s->tcp, &s->ws, left);
+		return true;
+	}
+	return splice_some(s, &s->tcp, &s->ws, left);
+}
+
 static void
 ws_readable(struct conn *c)
 {
 	struct session	*s = c->owner;
 	ssize_t		 n;
 
+	if (session_is_client(s) && s->splicing && ws_spliced(s)) {
+		settle(s);
+		return;
+	}
 	n = conn_read(c, rbuf + HEADROOM, read_size(c));
 	if (n > 0) {
 		feed(s, rbuf + HEADROOM, (size_t)n);
+		if (session_is_client(s))
+			splice_begin(s, c, (size_t)n);
 		adapt(c, s->type == SESSION_ECHO ? &s->ws : &s->tcp,
 		    (size_t)n);
 	} else if (n == 0)
 		ws_eof(s);
 	settle(s);
-}
-
-/* The TCP side sends no more. */
-static void
-tcp_fin(struct session *s)
-{
-	s->out_fin = true;
-	s->t_close = mono_usec();
-	if (s->v1)
-		wsend_fin(s);
-	else if (!session_is_client(s) ||
-	    s->fwd->half_close == HALF_CLOSE_CLOSE)
-		wsend_close(s, WS_CLOSE_NORMAL, "");
 }
 
 static void
@@ -370,6 +495,11 @@ tcp_readable(struct conn *c)
 	size_t		 want, len, chunk;
 	ssize_t		 n;
 
+	if (!session_is_client(s) && s->splicing &&
+	    splice_some(s, &s->ws, c, PIPE_BYTES)) {
+		settle(s);
+		return;
+	}
 	want = read_size(c);
 	if (want > (size_t)BATCH * s->message_max)
 		want = (size_t)BATCH * s->message_max;
@@ -382,6 +512,8 @@ tcp_readable(struct conn *c)
 			batch_add(s, WS_OP_BINARY, true, p, chunk);
 		}
 		batch_flush(s);
+		if (!session_is_client(s))
+			splice_begin(s, c, (size_t)n);
 		adapt(c, &s->ws, (size_t)n);
 	} else if (n == 0)
 		tcp_fin(s);
@@ -428,8 +560,8 @@ pump_begin(struct session *s)
 		max = s->v1 ? 256 * 1024 : 32 * 1024;
 	if (s->sokken && max > 32768)
 		max = 32768;
-	if (max > CONN_READ_MAX)
-		max = CONN_READ_MAX;
+	if (max > PIPE_BYTES)
+		max = PIPE_BYTES;
 	s->message_max = (uint32_t)max;
 	session_phase(s, PH_OPEN);
 	s->t_data = s->t_sent = mono_usec();

@@ -58,6 +58,7 @@ relay_init(const struct msg_hello *hello)
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
 		nofile = rl.rlim_cur < NOFILE_MAX ? rl.rlim_cur : NOFILE_MAX;
 	wheel_init(session_timer);
+	pipe_pool(hello->pipes);
 	evtimer_set(&tick_ev, on_tick, NULL);
 	on_tick(-1, 0, NULL);
 }
@@ -83,7 +84,7 @@ relay_commit(struct conf *newconf, struct conf *old)
 	 * Both ends of a session; the second one must never be missing.  And
 	 * a reload brings every listener once more before the old ones go.
 	 */
-	kept = SPARE + 2 * accept_listeners(newconf);
+	kept = SPARE + 2 * accept_listeners(newconf) + 2 * pipe_count();
 	room = nofile > kept + 32 ? (unsigned)(nofile - kept) / 2 : 16;
 	accept_commit(newconf);
 	if (old == NULL)

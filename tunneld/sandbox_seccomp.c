@@ -166,11 +166,15 @@ static const uint32_t queue_sizes[] = { FIONREAD, SIOCOUTQ };
  */
 static const uint32_t relay_fcntl[] = { F_GETFL, F_GETFD };
 static const uint32_t shut_wr[] = { SHUT_WR };
+/* All bits but those of splice.c: no gift of pages (SPLICE_F_GIFT). */
+static const uint32_t splice_others[] = { ~(uint32_t)(SPLICE_F_MOVE |
+	SPLICE_F_NONBLOCK | SPLICE_F_MORE) };
 static const uint32_t relay_options[] = { STREAM_OPTIONS,
 	SOL_SOCKET, SO_LINGER };
 static const struct sc_rule sc_relay[] = {
 	ALLOW(accept4),
 	ALLOW(sendto),
+	LIST(splice, SC_NOBITS, 5, splice_others),
 	LIST(shutdown, SC_ONEOF, 1, shut_wr),
 	PAIRS(setsockopt, 1, relay_options),
 	LIST(ioctl, SC_ONEOF, 1, queue_sizes),

@@ -537,6 +537,7 @@ check_open(struct session *s, uint64_t now)
 	uint64_t	 next, at;
 
 	next = check_sweep(s, now);
+	next = min(next, pump_unsplice(s, now));
 	next = min(next, check_stall(s, &s->ws, now));
 	if (s->phase == PH_OPEN)
 		next = min(next, check_stall(s, &s->tcp, now));
@@ -563,7 +564,7 @@ set_timer(struct session *s)
 	uint64_t	 now, a, b;
 
 	if (s->phase == PH_OPEN) {
-		a = UINT64_MAX;
+		a = pump_unsplice(s, 0);
 		if (conn_pending(&s->ws) != 0)
 			a = deadline(s->ws.t_out, s->conf->t_stall);
 		if (conn_pending(&s->tcp) != 0)

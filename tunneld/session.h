@@ -121,6 +121,8 @@ struct session {
 	bool		in_fin;		/* WebSocket -> TCP has ended */
 	bool		out_fin;	/* TCP -> WebSocket has ended */
 	bool		close_sent, close_rcvd;
+	bool		splicing;	/* bulk: by pipe, past our memory */
+	uint8_t		full;		/* large full reads in a row */
 	bool		doomed;		/* aborted: no more data is taken */
 	bool		ping_waits;	/* a Ping of ours is unanswered */
 	bool		pong_ever;
@@ -217,6 +219,8 @@ extern const struct conn_ops pump_ws_ops;
 void	 pump_begin(struct session *);
 /* Switch reading on or off by what the other side can take. */
 void	 pump_interest(struct session *);
+/* Full pipes nobody reads go back to the pool; returns when to look again. */
+uint64_t pump_unsplice(struct session *, uint64_t now);
 /* conn_end(), and from now on throw away what is read. */
 void	 pump_end(struct conn *, enum conn_end);
 

@@ -28,6 +28,7 @@ struct stats_page {
 	uint64_t	refusals[REASON_MAX];
 	uint64_t	dial_failures[REASON_MAX];
 	uint64_t	log_dropped;
+	uint64_t	spliced;	/* bytes moved by splice(2) */
 	uint64_t	connections;	/* gauge: open client connections */
 	uint64_t	queued;		/* gauge: bytes of leftovers held */
 	uint64_t	descriptors;	/* gauge, see stats_descriptors(); 0:

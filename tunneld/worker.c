@@ -375,6 +375,8 @@ worker_hello(struct worker *w)
 	h.uid = (uint32_t)parent.uid;
 	h.gid = (uint32_t)parent.gid;
 	h.started = parent.started;
+	if (w->role == ROLE_RELAY)
+		h.pipes = conf_pipes(parent.conf);
 	(void)strlcpy(h.chroot, parent.chroot, sizeof(h.chroot));
 	b = compose(w, MSG_HELLO);
 	deliver(w, b, b == NULL ? -1 : msg_hello_put(b, &h), -1);

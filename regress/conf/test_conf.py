@@ -151,9 +151,9 @@ def test_descriptors(t):
     has(err, '<command line>:2: warning: server "s" allows 1000 sessions')
     has(err, "configuration OK")
     many = SERVER.replace("\tloc", "\tmax-sessions %d\n\tloc")
-    eq(run(many % 958, 0), "configuration OK\n")
-    err = run(many % 959, 1)
-    has(err, '<command line>:4: near "max-sessions": expected at most 958: ')
+    eq(run(many % 926, 0), "configuration OK\n")
+    err = run(many % 927, 1)
+    has(err, '<command line>:4: near "max-sessions": expected at most 926: ')
 
 
 @timeout(120)

@@ -372,6 +372,7 @@ def test_metrics(t):
                  'tunneld_bytes_total{server="s",direction="in"} 5',
                  'tunneld_bytes_total{server="s",direction="out"} 5',
                  'tunneld_refusals_total{reason="no-location"} 1',
+                 "tunneld_spliced_bytes_total 0",
                  "tunneld_log_dropped_total 0"):
         has(body.split("\n"), line, "metrics:\n" + body)
     for name in ("tunneld_worker_restarts_total", "tunneld_build_info"):

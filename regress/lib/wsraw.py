@@ -384,10 +384,12 @@ def parse_close(payload):
 
 def ws_connect(port, path="/", protocols=None, origin=None, headers=(),
                host="127.0.0.1", early=b"", seconds=10, rcvbuf=None,
-               expect=True):
+               mss=None, expect=True):
     """Open a WebSocket; everything of the answer is checked.
 
     early: bytes sent right behind the request, in the same write.
+    rcvbuf, mss: what the socket gets before it connects; small segments keep
+    the kernel from buffering megabytes on loopback.
     """
     key = base64.b64encode(os.urandom(16)).decode()
     req = upgrade(path, host=host, key=key, protocols=protocols,
@@ -395,6 +397,8 @@ def ws_connect(port, path="/", protocols=None, origin=None, headers=(),
     if rcvbuf:
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if mss:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         s.settimeout(seconds)
         s.connect(("127.0.0.1", port) if isinstance(port, int) else port)
     else:

@@ -287,31 +287,31 @@ test_check(void **state)
 {
 	char	 said[1024];
 
-	/* (1024 - 64 - 2) / 2 * 3 = 1437 sessions */
+	/* (1024 - 64 - 2 - 32) / 2 * 3 = 1389 sessions */
 	assert_int_equal(check("prefork 3\n" S("s", "1", ""), 1024, said,
 	    sizeof(said)), 0);
 	assert_string_equal(said, "");
-	/* 479 * 2: the default does not fit, which only warns. */
+	/* 463 * 2: the default does not fit, which only warns. */
 	assert_int_equal(check("prefork 2\n" S("s", "1", ""), 1024, said,
 	    sizeof(said)), 0);
 	assert_string_equal(said, "<command line>:2: warning: server \"s\" "
 	    "allows 1000 sessions by default, but 1024 open files (ulimit "
-	    "-n) and prefork 2 are enough for 958 of all servers together: "
+	    "-n) and prefork 2 are enough for 926 of all servers together: "
 	    "set max-sessions\n");
 	/* Written, it is an error, from the first number that is too big. */
 	assert_int_equal(check("prefork 2\n" S("s", "1",
-	    "\nmax-sessions 959"), 1024, said, sizeof(said)), -1);
+	    "\nmax-sessions 927"), 1024, said, sizeof(said)), -1);
 	assert_string_equal(said, "<command line>:4: near \"max-sessions\": "
-	    "expected at most 958: 1024 open files (ulimit -n) and prefork 2 "
-	    "are enough for 958 sessions of all servers together\n");
-	assert_int_equal(check("prefork 2\n" S("s", "1", "max-sessions 958"),
+	    "expected at most 926: 1024 open files (ulimit -n) and prefork 2 "
+	    "are enough for 926 sessions of all servers together\n");
+	assert_int_equal(check("prefork 2\n" S("s", "1", "max-sessions 926"),
 	    1024, said, sizeof(said)), 0);
 	assert_string_equal(said, "");
 	/* Several servers share; one that is off claims nothing. */
 	assert_int_equal(check("prefork 2\n" S("a", "1", "max-sessions 500")
 	    S("b", "2", "max-sessions off") S("c", "3", "max-sessions 455"),
 	    1024, said, sizeof(said)), -1);
-	assert_non_null(strstr(said, "expected at most 454:"));
+	assert_non_null(strstr(said, "expected at most 422:"));
 	/* Not even one session. */
 	assert_int_equal(check(S("s", "1", ""), 65, said, sizeof(said)), -1);
 	assert_non_null(strstr(said, "main.conf:1: near "));

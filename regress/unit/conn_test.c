@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* conn_test.c: order, half-close, lingering and reset of a socket. */
-/* LINK: tunneld/conn.c compat/sockopt.c */
+/* LINK: tunneld/conn.c tunneld/splice.c compat/sockopt.c */
 
 #include "compat.h"
 
@@ -42,7 +42,7 @@ mono_usec(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static uint8_t	 big[4 * 1024 * 1024];
+static uint8_t	 big[4 * 1024 * 1024], other[512 * 1024];
 static int	 writable_calls;
 
 static void
@@ -281,6 +281,173 @@ sweep_sees_a_reset(void **state)
 	conn_close(&c);
 }
 
+/* ------------------------------------------------------------- splicing */
+
+/* Fill the socket buffers of c, whose other end does not read. */
+static void
+block(struct conn *c)
+{
+	int	 small = 4096;
+
+	assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &small,
+	    sizeof(small)), 0);
+}
+
+/* Unmasked binary frames of at most max bytes; returns the payload's length. */
+static size_t
+unframe(uint8_t *p, size_t n, size_t max)
+{
+	size_t	 pos = 0, out = 0, len, h;
+
+	while (pos < n) {
+		assert_int_equal(p[pos], 0x82);
+		len = p[pos + 1];
+		h = 2;
+		if (len == 126) {
+			len = (size_t)p[pos + 2] << 8 | p[pos + 3];
+			h = 4;
+		} else
+			assert_true(len < 126);
+		assert_true(len > 0 && len <= max && pos + h + len <= n);
+		memmove(p + out, p + pos + h, len);
+		out += len;
+		pos += h + len;
+	}
+	return out;
+}
+
+/*
+ * n bytes from src by pipe to dst, in frames of at most max bytes; with
+ * memory: the pipe is given up while it is not empty.  What follows it stays
+ * behind it.
+ */
+static void
+splice_case(size_t n, uint32_t max, bool memory)
+{
+	struct conn	 src, dst;
+	size_t		 got = 0, total, waits;
+	ssize_t		 r;
+	int		 from, to, i;
+
+	from = pair(&src);
+	to = pair(&dst);
+	block(&dst);
+	for (total = 0; total < n; total += (size_t)r) {
+		r = send(from, big + total, n - total, MSG_DONTWAIT);
+		assert_true(r > 0);
+	}
+	for (i = 0; i < 1000 && got < n; i++) {
+		if (conn_pending(&dst) != 0) {
+			loop();
+			if (memory || i > 20)
+				break;
+			continue;
+		}
+		r = conn_splice(&dst, &src, n - got, max);
+		if (r > 0)
+			got += (size_t)r;
+		else
+			assert_int_equal(errno, EAGAIN);
+	}
+	assert_true(got > 0);
+	waits = conn_pending(&dst);
+	assert_true(waits > 0);
+	assert_true(conn_queued() >= waits);
+	if (memory) {
+		assert_non_null(dst.pipe);
+		conn_unsplice(&dst);
+		assert_null(dst.pipe);
+		assert_true(conn_pending(&dst) >= waits);
+		assert_true(conn_pending(&dst) <=
+		    waits + (waits / (max != 0 ? max : waits) + 2) * 14);
+	}
+	assert_int_equal(conn_send(&dst, "\x82\x01!", 3), 0);
+	assert_null(dst.pipe);
+	conn_shutdown(&dst);
+	total = 0;
+	fcntl(to, F_SETFL, O_NONBLOCK);
+	while ((r = recv(to, other + total, sizeof(other) - total, 0)) != 0) {
+		if (r == -1) {
+			assert_int_equal(errno, EAGAIN);
+			loop();
+			continue;
+		}
+		total += (size_t)r;
+	}
+	if (max != 0)
+		total = unframe(other, total, max);
+	else {
+		assert_memory_equal(other + total - 3, "\x82\x01!", 3);
+		other[total - 3] = '!';
+		total -= 2;
+	}
+	assert_int_equal(total, got + 1);
+	assert_memory_equal(other, big, got);
+	assert_int_equal(other[got], '!');
+	conn_close(&dst);
+	conn_close(&src);
+	assert_int_equal(conn_queued(), 0);
+	close(from);
+	close(to);
+}
+
+static void
+test_splice(void **state)
+{
+	size_t	 i;
+
+	for (i = 0; i < sizeof(big); i++)
+		big[i] = (uint8_t)(i * 7 + i / 251);
+	pipe_pool(3);
+	if (pipe_count() == 0)		/* a system without splice(2) */
+		skip();
+	splice_case(200000, 32768, false);
+	splice_case(200000, 32768, true);
+	splice_case(200000, 0, false);
+	splice_case(200000, 0, true);
+	splice_case(100000, 128, true);
+}
+
+/* The pool is bounded; a pipe comes back with its socket's end, empty. */
+static void
+test_splice_pool(void **state)
+{
+	struct conn	 src, dst;
+	struct pipe	*p[3];
+	int		 from, to, i;
+
+	if (pipe_count() == 0)
+		skip();
+	from = pair(&src);
+	to = pair(&dst);
+	block(&dst);
+	assert_int_equal(send(from, big, 200000, MSG_DONTWAIT) > 100000, 1);
+	for (i = 0; i < 1000 && conn_pending(&dst) == 0; i++)
+		(void)conn_splice(&dst, &src, 100000, 0);
+	assert_non_null(dst.pipe);
+	p[0] = pipe_get();
+	p[1] = pipe_get();
+	assert_non_null(p[1]);
+	assert_null(pipe_get());
+	errno = 0;
+	conn_close(&dst);
+	p[2] = pipe_get();
+	assert_non_null(p[2]);
+	assert_int_equal(p[2]->len, 0);
+	assert_int_equal(pipe_read(p[2], other, 1), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(to);
+	to = pair(&dst);
+	assert_int_equal(conn_splice(&dst, &src, 1000, 0), -1);
+	assert_int_equal(errno, ENOBUFS);
+	for (i = 0; i < 3; i++)
+		pipe_put(p[i]);
+	conn_close(&dst);
+	conn_close(&src);
+	close(from);
+	close(to);
+}
+
 int
 main(void)
 {
@@ -292,6 +459,8 @@ main(void)
 		cmocka_unit_test(reset_follows_the_data),
 		cmocka_unit_test(reset_does_not_wait_for_ever),
 		cmocka_unit_test(sweep_sees_a_reset),
+		cmocka_unit_test(test_splice),
+		cmocka_unit_test(test_splice_pool),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

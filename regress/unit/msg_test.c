@@ -183,7 +183,8 @@ CODEC(hello, msg_hello,
     v->incarnation = (uint32_t)rnd(); v->build = rnd();
     v->debug = rnd() & 1; v->jail_root = rnd() & 1;
     v->uid = (uint32_t)rnd(); v->gid = (uint32_t)rnd();
-    text(v->chroot, sizeof(v->chroot)); v->started = rnd())
+    text(v->chroot, sizeof(v->chroot)); v->started = rnd();
+    v->pipes = (uint32_t)rnd())
 CODEC(peer, msg_peer,
     v->role = rnd() % ROLE_MAX; v->slot = rnd() % RELAYS_MAX;
     v->incarnation = (uint32_t)rnd())

@@ -310,6 +310,8 @@ TRY(try_sigpipe, signal(SIGPIPE, SIG_DFL) == SIG_ERR ? -1 : 0)
 TRY(try_shut_rd, shutdown(listener, SHUT_RD))
 TRY(try_shut_rdwr, shutdown(listener, SHUT_RDWR))
 TRY(try_shut_wr, shutdown(client, SHUT_WR))
+TRY(try_splice, splice(client, NULL, client, NULL, 1, SPLICE_F_NONBLOCK))
+TRY(try_gift, splice(client, NULL, client, NULL, 1, SPLICE_F_GIFT))
 TRY(try_sendmsg, sendmsg(client, &(struct msghdr){ 0 }, MSG_NOSIGNAL))
 TRY(try_setfl, fcntl(listener, F_SETFL, 0))
 TRY(try_setown, fcntl(listener, F_SETOWN, getpid()))
@@ -401,6 +403,7 @@ test_forbidden_relay(void **state)
 	FORBIDDEN(ROLE_RELAY, try_sendmsg, __NR_sendmsg);
 	FORBIDDEN(ROLE_RELAY, try_shut_rd, __NR_shutdown);
 	FORBIDDEN(ROLE_RELAY, try_shut_rdwr, __NR_shutdown);
+	FORBIDDEN(ROLE_RELAY, try_gift, __NR_splice);
 	FORBIDDEN(ROLE_RELAY, try_setfl, __NR_fcntl);
 	FORBIDDEN(ROLE_RELAY, try_setown, __NR_fcntl);
 	FORBIDDEN(ROLE_RELAY, try_fionbio, __NR_ioctl);
@@ -419,9 +422,11 @@ test_forbidden_others(void **state)
 	FORBIDDEN(ROLE_DIALER, try_accept, __NR_accept4);
 	FORBIDDEN(ROLE_DIALER, try_socketpair, __NR_socketpair);
 	FORBIDDEN(ROLE_DIALER, try_shut_wr, __NR_shutdown);
+	FORBIDDEN(ROLE_DIALER, try_splice, __NR_splice);
 	FORBIDDEN(ROLE_DIALER, try_linger, __NR_setsockopt);
 	FORBIDDEN(ROLE_CONTROL, try_sendmsg, __NR_sendmsg);
 	FORBIDDEN(ROLE_CONTROL, try_shut_wr, __NR_shutdown);
+	FORBIDDEN(ROLE_CONTROL, try_splice, __NR_splice);
 	FORBIDDEN(ROLE_CONTROL, try_socket, __NR_socket);
 	FORBIDDEN(ROLE_CONTROL, try_socketpair, __NR_socketpair);
 	FORBIDDEN(ROLE_CONTROL, try_connect, __NR_connect);

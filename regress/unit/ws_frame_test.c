@@ -545,10 +545,54 @@ test_keys(void **state)
 	assert_false(ws_key_valid("dGhlIHNhbXBsZSBub25j\0Q==", 24));
 }
 
+/* Payload taken past the decoder: only where nothing is to be done to it. */
+static void
+test_raw(void **state)
+{
+	uint8_t		 in[] = { 0x02, 5, 'a', 'b', 'c', 'd', 'e', 0x80, 2,
+			    'f', 'g', 0x82, 1, 'h' };
+	uint8_t		 text[] = { 0x81, 3, 'a', 'b', 'c' };
+	struct ws_dec	 d;
+	struct ws_out	 o;
+
+	ws_dec_init(&d, 0, 0);
+	assert_int_equal(ws_dec_raw(&d), 0);
+	ws_decode(&d, in, 3, &o);
+	assert_int_equal(o.datalen, 1);
+	assert_int_equal(ws_dec_raw(&d), 4);
+	ws_dec_skip(&d, 3);
+	assert_int_equal(ws_dec_raw(&d), 1);
+	assert_false(ws_dec_at_frame_boundary(&d));
+	ws_dec_skip(&d, 1);
+	assert_int_equal(ws_dec_raw(&d), 0);
+	assert_true(ws_dec_at_frame_boundary(&d));
+	assert_true(ws_dec_in_message(&d));
+	ws_decode(&d, in + 7, 2, &o);
+	assert_int_equal(ws_dec_raw(&d), 2);
+	ws_dec_skip(&d, 2);
+	assert_false(ws_dec_in_message(&d));
+	ws_decode(&d, in + 11, 3, &o);
+	assert_int_equal(o.event, WS_EV_NONE);
+	assert_int_equal(o.datalen, 1);
+	assert_int_equal(o.data[0], 'h');
+
+	/* Text is to be checked, masked data unmasked, messages told. */
+	ws_dec_init(&d, 0, 0);
+	ws_decode(&d, text, 3, &o);
+	assert_int_equal(ws_dec_raw(&d), 0);
+	ws_dec_init(&d, WS_DEC_TEXT_ANY, 0);
+	ws_decode(&d, text, 3, &o);
+	assert_int_equal(ws_dec_raw(&d), 2);
+	ws_dec_init(&d, WS_DEC_MESSAGES, 0);
+	ws_decode(&d, in, 3, &o);
+	assert_int_equal(ws_dec_raw(&d), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(test_raw),
 		cmocka_unit_test_setup(test_header_sizes, setup),
 		cmocka_unit_test_setup(test_mask, setup),
 		cmocka_unit_test_setup(test_compaction_distances, setup),
