@@ -18,6 +18,7 @@
 #include "accept.h"
 #include "log.h"
 #include "session.h"
+#include "sockopt.h"
 #include "tunneld.h"
 
 #define BATCH		8		/* connections per event */
@@ -210,6 +211,9 @@ serve(struct conf *c, struct conf_listen *l, struct conf_server *server,
 		a->id = l->id;
 		a->conf = conf_ref(c);
 		a->fd = fd;
+		/* What each accepted socket would need, it inherits. */
+		sockopt_stream(fd);
+		sockopt_reset_on_close(fd, true);
 		event_set(&a->ev, fd, EV_READ | EV_PERSIST, on_accept, a);
 		TAILQ_INSERT_TAIL(&acceptors, a, entry);
 	} else {

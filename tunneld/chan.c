@@ -33,12 +33,15 @@
  * failed write.
  */
 
+#define PUSH_BATCH	32	/* messages that wait for the turn's end */
 #define READ_BATCH	64	/* messages per event: others want a turn */
 
 static void	chan_read(int, short, void *);
 static void	chan_write(int, short, void *);
 static void	chan_later(int, short, void *);
+static void	chan_pushed(int, short, void *);
 static void	chan_work(struct chan *, bool);
+static void	chan_push(struct chan *);
 
 struct chan *
 chan_new(int fd, enum role peer, unsigned slot, uint32_t incarnation,
@@ -80,6 +83,7 @@ chan_new(int fd, enum role peer, unsigned slot, uint32_t incarnation,
 	event_set(&c->rev, fd, EV_READ | EV_PERSIST, chan_read, c);
 	event_set(&c->wev, fd, EV_WRITE | EV_PERSIST, chan_write, c);
 	evtimer_set(&c->later, chan_later, c);
+	evtimer_set(&c->push, chan_pushed, c);
 	if (event_add(&c->rev, NULL) == -1)
 		fatal("chan_new: event_add");
 	return (c);
@@ -97,11 +101,14 @@ chan_free(struct chan *c)
 {
 	if (c == NULL || c->freed)
 		return;
+	if (c->pushing && !c->dead)
+		chan_push(c);
 	c->freed = c->dead = true;
 	/* Events go before the descriptor: epoll knows it by number. */
 	event_del(&c->rev);
 	event_del(&c->wev);
 	event_del(&c->later);
+	event_del(&c->push);
 	close(c->fd);
 	c->fd = -1;
 	if (c->depth == 0)
@@ -163,6 +170,7 @@ chan_gone(struct chan *c, const char *why)
 	c->dead = true;
 	event_del(&c->rev);
 	event_del(&c->later);
+	event_del(&c->push);
 	if (c->wadded) {
 		event_del(&c->wev);
 		c->wadded = false;
@@ -275,6 +283,16 @@ chan_write(int fd, short ev, void *arg)
 	chan_push(arg);
 }
 
+static void
+chan_pushed(int fd, short ev, void *arg)
+{
+	struct chan	*c = arg;
+
+	c->pushing = false;
+	if (!c->dead)
+		chan_push(c);
+}
+
 struct ibuf *
 chan_msg(struct chan *c, uint32_t type)
 {
@@ -296,9 +314,15 @@ chan_send(struct chan *c, struct ibuf *b, int fd)
 	if (fd != -1)
 		ibuf_fd_set(b, fd);
 	imsg_close(&c->ibuf, b);
+	if (c->wadded)
+		return (0);
 	/* The socket mostly has room: that saves a turn of the event loop. */
-	if (!c->wadded)
+	if (!c->batching || imsgbuf_queuelen(&c->ibuf) >= PUSH_BATCH)
 		chan_push(c);
+	else if (!c->pushing) {
+		c->pushing = true;
+		event_active(&c->push, EV_TIMEOUT, 1);
+	}
 	return (c->dead ? -1 : 0);
 }
 

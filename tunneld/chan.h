@@ -32,6 +32,14 @@ struct chan {
 	bool		freed;		/* inside a callback: free on return */
 	unsigned	depth;		/* callbacks we are inside of */
 	const char	*why;		/* of a gone() that is due */
+	/*
+	 * What a turn of the event loop has to say leaves together, by an
+	 * event behind those that are active then: the peer wakes up once.
+	 * For the owner to set.
+	 */
+	bool		batching;
+	bool		pushing;	/* the event is active */
+	struct event	push;
 	struct event	later;		/* next turn: more messages, gone() */
 	/* One message; it is freed by the caller of message(). */
 	void		(*message)(struct chan *, struct imsg *);

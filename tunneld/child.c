@@ -265,6 +265,7 @@ got_peer(struct imsg *m)
 	peer_replaced(peers[p.role][p.slot]);
 	c = chan_new(fd, p.role, p.slot, p.incarnation, peer_message,
 	    peer_gone, NULL);
+	c->batching = true;
 	peers[p.role][p.slot] = c;
 	if (p.role == ROLE_CONTROL)
 		log_kept(c);

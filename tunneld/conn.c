@@ -57,14 +57,14 @@ conn_init(struct conn *c, const struct conn_ops *ops, void *owner)
 }
 
 void
-conn_attach(struct conn *c, int fd)
+conn_attach(struct conn *c, int fd, bool dialled)
 {
 	c->fd = fd;
 	nopen++;
 	c->t_in = c->t_out = mono_usec();
-	sockopt_stream(fd);
 	/* A stream that is cut because we die must not look complete. */
-	sockopt_reset_on_close(fd, true);
+	if (dialled)
+		sockopt_reset_on_close(fd, true);
 	event_set(&c->rev, fd, EV_READ | EV_PERSIST, on_read, c);
 	event_set(&c->wev, fd, EV_WRITE | EV_PERSIST, on_write, c);
 }
@@ -87,10 +87,12 @@ conn_close(struct conn *c)
 {
 	if (c->fd == -1)
 		return;
-	conn_read_off(c);
+	c->reading = false;
+	if (c->radded)
+		event_del(&c->rev);
 	if (c->wadded)
 		event_del(&c->wev);
-	c->wadded = false;
+	c->radded = c->wadded = false;
 	drop_rest(c);
 	close(c->fd);
 	c->fd = -1;
@@ -102,17 +104,19 @@ conn_read_on(struct conn *c)
 {
 	if (c->reading || c->fd == -1 || c->eof || c->error != 0)
 		return;
-	event_add(&c->rev, NULL);
-	c->reading = true;
+	if (!c->radded)
+		event_add(&c->rev, NULL);
+	c->reading = c->radded = true;
 	c->t_on = mono_usec();
 }
 
+/*
+ * Most pauses are over before anything comes: the event is only taken away
+ * when it is in the way.
+ */
 void
 conn_read_off(struct conn *c)
 {
-	if (!c->reading)
-		return;
-	event_del(&c->rev);
 	c->reading = false;
 }
 
@@ -431,6 +435,21 @@ conn_unsplice(struct conn *c)
 	want_write(c);
 }
 
+int
+conn_send_last(struct conn *c, const void *buf, size_t len)
+{
+	ssize_t	 n = 0;
+
+	if (c->fd != -1 && c->werror == 0 && !c->shut_want &&
+	    c->end == END_NONE && conn_pending(c) == 0) {
+		n = send(c->fd, buf, len, MSG_NOSIGNAL | MSG_MORE);
+		if (n == -1)
+			n = 0;		/* conn_send() will see why */
+	}
+	return (size_t)n == len ? 0 :
+	    conn_send(c, (const uint8_t *)buf + n, len - (size_t)n);
+}
+
 static void
 shut_if_drained(struct conn *c)
 {
@@ -467,6 +486,11 @@ on_read(int fd, short what, void *arg)
 {
 	struct conn	*c = arg;
 
+	if (!c->reading) {
+		event_del(&c->rev);
+		c->radded = false;
+		return;
+	}
 	c->ops->readable(c);
 }
 

@@ -51,6 +51,7 @@ struct conn {
 	int		werror;		/* errno of a failed write: what the
 					 * peer sent before can still be read */
 	bool		reading;
+	bool		radded;		/* may be true a little longer */
 	bool		wadded;
 	bool		eof;		/* FIN was read */
 	bool		cut;		/* its end lost what was to be sent */
@@ -69,10 +70,11 @@ struct conn {
 /* A conn without socket. */
 void	 conn_init(struct conn *, const struct conn_ops *, void *owner);
 /*
- * Take over a connected, non-blocking stream socket; reading starts off.
- * Sets TCP_NODELAY and keepalive.
+ * Take over a connected, non-blocking stream socket with the options of
+ * sockopt_stream(); reading starts off.  An accepted one has inherited from
+ * its listener that closing it resets; a dialled one has not.
  */
-void	 conn_attach(struct conn *, int fd);
+void	 conn_attach(struct conn *, int fd, bool dialled);
 /* Close at once, whatever waits.  Safe on a closed one. */
 void	 conn_close(struct conn *);
 
@@ -93,6 +95,11 @@ ssize_t	 conn_read(struct conn *, void *buf, size_t len);
  */
 int	 conn_send(struct conn *, const void *buf, size_t len);
 int	 conn_sendv(struct conn *, struct iovec *, int n);
+/*
+ * conn_send() of the last bytes: conn_shutdown() follows at once, and its FIN
+ * leaves in the same segment.
+ */
+int	 conn_send_last(struct conn *, const void *buf, size_t len);
 
 /*
  * Move up to max bytes (PIPE_BYTES at most) from src to dst, on which nothing

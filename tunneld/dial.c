@@ -192,10 +192,10 @@ connected(struct session *s, const struct msg_answer *m, int fd)
 	s->connected = true;
 	s->reached = strdup(m->target);
 	if (session_is_client(s)) {
-		conn_attach(&s->ws, fd);
+		conn_attach(&s->ws, fd, true);
 		forward_request(s);
 	} else {
-		conn_attach(&s->tcp, fd);
+		conn_attach(&s->tcp, fd, true);
 		pump_begin(s);
 	}
 }

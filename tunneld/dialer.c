@@ -237,7 +237,7 @@ admit_session(const struct msg_open *o, const struct decision *d,
 	return (r);
 }
 
-static void
+static enum reason
 dial_start(struct chan *c, struct admit *a, const struct dest *d)
 {
 	char	 text[TARGET_TEXT];
@@ -246,9 +246,9 @@ dial_start(struct chan *c, struct admit *a, const struct dest *d)
 	a->dest = strdup(dest_format(d, text, sizeof(text)));
 	a->dial = connect_start(d, child_conf()->t_connect, &dial_ops, a);
 	if (a->dial == NULL)
-		fail(c, a, REASON_INTERNAL, 0, "out of memory");
-	else
-		relays[c->slot].pending++;
+		return (REASON_INTERNAL);
+	relays[c->slot].pending++;
+	return (REASON_NONE);
 }
 
 static void
@@ -278,15 +278,17 @@ open_session(struct chan *c, const struct msg_open *o)
 	}
 	/* An announced one was admitted before: now it can only fail. */
 	a->reopen = false;
-	answer(c, MSG_ADMITTED, a->id, REASON_NONE, 0, d.has_dest ?
-	    dest_format(&d.dest, text, sizeof(text)) : NULL, -1);
 	if (r == REASON_NONE)
 		r = d.fail;
+	/* First, so that a target reached at once is told together with it. */
+	if (r == REASON_NONE && d.has_dest)
+		r = dial_start(c, a, &d.dest);
+	answer(c, MSG_ADMITTED, a->id, REASON_NONE, 0, d.has_dest ?
+	    dest_format(&d.dest, text, sizeof(text)) : NULL, -1);
 	if (r != REASON_NONE)
 		fail(c, a, r, 0, r == REASON_UNAVAILABLE ?
-		    "too many targets are being dialled" : "");
-	else if (d.has_dest)
-		dial_start(c, a, &d.dest);
+		    "too many targets are being dialled" :
+		    r == REASON_INTERNAL ? "out of memory" : "");
 }
 
 /*

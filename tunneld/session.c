@@ -58,7 +58,7 @@ session_new(struct conf *conf, struct conf_server *server,
 	s->t_start = s->t_phase = s->t_sweep = mono_usec();
 	conn_init(&s->ws, &upgrade_ops, s);
 	conn_init(&s->tcp, &upgrade_ops, s);
-	conn_attach(fwd != NULL ? &s->tcp : &s->ws, fd);
+	conn_attach(fwd != NULL ? &s->tcp : &s->ws, fd, false);
 	RB_INSERT(sessions, &sessions, s);
 	session_count++;
 	session_live++;

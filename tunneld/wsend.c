@@ -78,11 +78,16 @@ void
 wsend_close(struct session *s, uint16_t code, const char *reason)
 {
 	uint8_t	 buf[WS_HDR_MAX + WS_CTL_MAX], mask[4];
+	size_t	 len;
 
 	if (!may_send(s))
 		return;
-	(void)conn_send(&s->ws, buf,
-	    ws_control_close(buf, code, reason, fresh_mask(s, mask)));
+	len = ws_control_close(buf, code, reason, fresh_mask(s, mask));
+	/* The answer to a Close is followed by our FIN at once. */
+	if (s->close_rcvd)
+		(void)conn_send_last(&s->ws, buf, len);
+	else
+		(void)conn_send(&s->ws, buf, len);
 	s->close_sent = true;
 	s->t_sent = s->t_close = mono_usec();
 	if (s->code == 0)

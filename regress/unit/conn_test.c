@@ -87,7 +87,7 @@ pair(struct conn *c)
 	assert_true(a != -1);
 	close(l);
 	conn_init(c, &ops, NULL);
-	conn_attach(c, a);
+	conn_attach(c, a, true);
 	return b;
 }
 
