@@ -24,6 +24,8 @@
 
 /* A connection without one ACK for this long, data being due, is dead. */
 #define DEAD_MS		30000
+/* A rest this small keeps its buffer. */
+#define SMALL_REST	4096
 /* How often an end that waits for ACKs looks again. */
 #define END_POLL	20000
 
@@ -272,6 +274,25 @@ conn_shutdown(struct conn *c)
 	shut_if_drained(c);
 }
 
+/*
+ * Bytes that went out give their memory back: a peer that takes all but the
+ * last ones must not hold much more than the budget knows of.
+ */
+static void
+shrink(struct conn *c)
+{
+	uint8_t	*p;
+
+	if (c->outsize <= SMALL_REST || c->outlen > c->outsize / 2)
+		return;
+	memmove(c->out, c->out + c->outoff, c->outlen);
+	c->outoff = 0;
+	if ((p = realloc(c->out, c->outlen)) == NULL)
+		return;
+	c->out = p;
+	c->outsize = c->outlen;
+}
+
 static void
 on_write(int fd, short what, void *arg)
 {
@@ -296,7 +317,8 @@ on_write(int fd, short what, void *arg)
 			c->wadded = false;
 			drop_rest(c);
 			shut_if_drained(c);
-		}
+		} else
+			shrink(c);
 	}
 	c->ops->writable(c);
 }

@@ -32,7 +32,7 @@ def test_ten_thousand(t):
     conf = "ping every %ds timeout 5s\nlog level brief\n" % PING_EVERY
     d = t.daemon(conf + server(
         "\tmax-sessions %d\n" % n + gateway(back.ask({})["port"])))
-    people = Helper(t, crowd, d.port())
+    people = Helper(t, crowd, d.port(), 1000)
     # Before they come, one has been there: buffers and pages are touched.
     eq(people.ask({"come": 1})["answers"], 1)
     people.ask({"go": True})
