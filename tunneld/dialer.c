@@ -39,6 +39,7 @@
  * have, OPENs are parked, because the counts are not complete.
  */
 #define PENDING_MAX	512		/* dials, or OPENs parked, of a relay */
+#define ANSWERS_MAX	512		/* that a relay has not yet read */
 #define SESSIONS_MAX	(512 * 1024)	/* of a relay; more than its files */
 #define ANNOUNCE_WAIT	3		/* seconds for relays to announce */
 #define COUNT_SECONDS	5		/* between counts of descriptors */
@@ -515,8 +516,11 @@ dialer_message(struct chan *c, struct imsg *m)
 static void
 dialer_peer_up(struct chan *c)
 {
-	if (c->peer == ROLE_RELAY)
-		relays[c->slot].announced = false;
+	if (c->peer != ROLE_RELAY)
+		return;
+	relays[c->slot].announced = false;
+	/* Answers carry descriptors, of which we have as many as others. */
+	c->window = ANSWERS_MAX;
 }
 
 /* A dead relay's sessions are over: its share returns. */
