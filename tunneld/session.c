@@ -244,6 +244,9 @@ settle_open(struct session *s)
 {
 	bool	 client = session_is_client(s);
 
+	/* Who says Close and resets does not wait for ours. */
+	if (s->close_rcvd && s->ws.werror != 0)
+		s->close_sent = true;
 	if ((s->ws.error != 0 || (s->ws.werror != 0 && s->ws.eof)) &&
 	    !(s->close_sent && s->close_rcvd)) {
 		session_why(s, client ? 'T' : 'C', s->ws.error == ETIMEDOUT ?
