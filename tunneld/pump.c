@@ -48,6 +48,7 @@ static const struct conn_ops end_ops = { end_readable, writable };
 static void
 batch_flush(struct session *s)
 {
+	wsend_pongs(s);
 	if (bn == 0)
 		return;
 	(void)conn_sendv(&s->ws, biov, bn);
@@ -249,7 +250,6 @@ feed(struct session *s, uint8_t *buf, size_t len)
 			ws_fin(s);
 			break;
 		case WS_EV_PING:
-			batch_flush(s);
 			wsend_pong(s, o.ctl, o.ctllen);
 			break;
 		case WS_EV_PONG:

@@ -429,6 +429,7 @@ check_ping(struct session *s, uint64_t now)
 		/* We cannot see Pongs: show life without asking for it. */
 		if (conn_pending(&s->ws) == 0) {
 			wsend_pong(s, NULL, 0);
+			wsend_pongs(s);
 		}
 		return now + s->conf->ping_every;
 	}

@@ -10,7 +10,7 @@ frames.
 
 CPU may cost what the input justifies: COST_CONN for each connection from
 accept to its last log record, COST_FRAME for each data frame, COST_PING for
-each Ping (it is answered by itself), COST_BYTE for each byte moved, all about
+each Ping, COST_BURST for each of many that come at once, COST_BYTE for each byte moved, all about
 five times of what they cost on an idle machine.
 
 Others: p99 of an echo of 64 bytes stays within twice that of the phases
@@ -30,6 +30,7 @@ from lib.wsraw import BINARY, CONT, PING, frame, upgrade, ws_connect
 COST_CONN = 0.001
 COST_FRAME = 5e-6
 COST_PING = 40e-6
+COST_BURST = 2e-6       # a Ping among many
 COST_BYTE = 8e-9
 SLACK = 0.15            # seconds: ticks are 10 ms, and there are 5 processes
 
@@ -37,12 +38,14 @@ BLOCKED = (128 << 10) + 4096            # one direction, and the session
 HEAD = (8 << 10) + (16 << 10) + 1024 + 8192
 FRAMES = 16 << 10                       # what is held of them: nothing
 TICK = 0.01
-TOP = "timeout close 1s\nping off\n"
+# One relay: the good session waits where the bad ones are served.
+TOP = "prefork 1\ntimeout close 1s\nping off\n"
 
 MASK = b"\x11\x22\x33\x44"
 ONE = frame(BINARY, b"x", mask=MASK)
 FIRST = frame(BINARY, b"x", mask=MASK, fin=False)
 MORE = frame(CONT, b"x", mask=MASK, fin=False)
+PING0 = frame(PING, b"", mask=MASK)
 PING125 = frame(PING, b"p" * 125, mask=MASK)
 HUGE = frame(BINARY, b"", mask=MASK, form=64, length=1 << 62)
 BULK = frame(BINARY, bytes(60000), mask=b"\0\0\0\0")
@@ -129,6 +132,19 @@ class Pings(Attacker):
 
     def step(self, now):
         return self.send(PING125 * 12) // len(PING125)
+
+
+class PingBursts(Attacker):
+    """20000 empty Pings at once, three times a second: one read of ours must
+    not become 20000 writes while others wait."""
+    path, frame_cost = "/mute", COST_BURST
+    due = 0
+
+    def step(self, now):
+        if now < self.due:
+            return 0
+        self.due = now + 0.3
+        return self.send(PING0 * 20000) // len(PING0)
 
 
 class UnreadPings(Pings):
@@ -252,6 +268,10 @@ def test_echoed_fragments(t):
 
 def test_endless_pings(t):
     attack(t, Pings, 4, FRAMES)
+
+
+def test_ping_bursts(t):
+    attack(t, PingBursts, 1, FRAMES)
 
 
 def test_pings_and_unread_pongs(t):

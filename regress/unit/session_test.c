@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* session_test.c: the budget of bytes that wait in a relay. */
+/* session_test.c: the budget of bytes that wait in a relay; bursts of Pings. */
 /* LINK: tunneld/session.c tunneld/pump.c tunneld/wsend.c tunneld/conn.c tunneld/wheel.c tunneld/reason.c lib/ws.c lib/utf8.c compat/sockopt.c */
 
 #include "compat.h"
@@ -236,11 +236,59 @@ budget_ends_what_is_ending_too(void **unused)
 	close(tb);
 }
 
+/*
+ * On a socket that keeps packets apart each system call is seen: one read of
+ * many Pings makes few writes, in order.
+ */
+static void
+pongs_leave_together(void **unused)
+{
+	static uint8_t	 in[WS_HDR_MAX * 2000], out[65536];
+	struct session	*s;
+	struct addr	 peer;
+	uint8_t		 mask[4] = { 1, 2, 3, 4 }, n;
+	size_t		 len = 0, at;
+	ssize_t		 got;
+	int		 sv[2], target, i, packets = 0, pongs = 0;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK,
+	    0, sv), 0);
+	memset(&peer, 0, sizeof(peer));
+	s = session_new(&conf, &server, NULL, NULL, sv[0], &peer);
+	assert_non_null(s);
+	s->loc = &loc;
+	conn_attach(&s->tcp, pair(&target));
+	ws_dec_init(&s->dec, WS_DEC_MASKED, 0);
+	session_open(s);
+	pump_begin(s);
+	settle(s);
+	for (i = 0; i < 2000; i++) {
+		n = (uint8_t)i;
+		len += ws_control(in + len, WS_OP_PING, &n, 1, mask);
+	}
+	assert_int_equal(send(sv[1], in, len, 0), len);
+	run();
+	while ((got = recv(sv[1], out, sizeof(out), 0)) > 0) {
+		packets++;
+		for (at = 0; at < (size_t)got; at += 3) {
+			assert_int_equal(out[at], 0x80 | WS_OP_PONG);
+			assert_int_equal(out[at + 1], 1);
+			assert_int_equal(out[at + 2], (uint8_t)pongs++);
+		}
+	}
+	assert_int_equal(pongs, 2000);
+	assert_in_range(packets, 1, 3);
+	session_drop_all();
+	close(sv[1]);
+	close(target);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(budget_ends_what_is_ending_too),
+		cmocka_unit_test(pongs_leave_together),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
