@@ -242,13 +242,13 @@ class Visitor:
     """One of a crowd: a non-blocking WebSocket that says WORD and wants it
     back, then idles and answers Pings."""
     WORD = b"sixteen bytes ok"
-    HELLO = upgrade("/ws")
     MASK = b"\x01\x02\x03\x04"
     SAY = frame(BINARY, WORD, mask=MASK)
     HEARD = frame(BINARY, WORD)
 
-    def __init__(self, ep, port, source):
+    def __init__(self, ep, port, path, source):
         self.buf = b""
+        self.hello = upgrade(path)
         self.state = "connect"
         self.said = 0.0
         self.sock = s = socket.socket()
@@ -269,7 +269,7 @@ class Visitor:
             error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise OSError(error, os.strerror(error))
-            self.sock.send(self.HELLO)
+            self.sock.send(self.hello)
             self.state = "upgrade"
             ep.modify(self.sock, select.EPOLLIN)
             return None
@@ -303,7 +303,7 @@ class Visitor:
         return took
 
 
-def crowd(port, window=256):
+def crowd(port, window=256, path="/ws"):
     """A Helper's generator: ask {"come": n}, {"talk": share}, {"idle": s},
     {"go": true}.  It tells how many are there, what was wrong, and the
     slowest answers."""
@@ -333,7 +333,7 @@ def crowd(port, window=256):
                     drop(v.sock)
                 there, want, waiting = {}, 0, 0
         while len(there) < want and waiting < window and not wrong:
-            v = Visitor(ep, port, "127.0.0.%d" % (2 + len(there) % 8))
+            v = Visitor(ep, port, path, "127.0.0.%d" % (2 + len(there) % 8))
             there[v.sock.fileno()] = v
             waiting += 1
         for fd, _ in ep.poll(0.01, 1024):

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: ISC
 """Ten thousand sessions in two relays."""
 import resource
+import signal
 
+from lib import procs
 from lib.daemon import gateway, server
-from lib.harness import alone, eq, kinds, needs_root, ok, timeout, wait_until
+from lib.harness import alone, eq, kinds, needs_root, ok, pause, timeout, \
+    wait_until
 from lib.measure import Helper, Usage, crowd, figure, target
+from lib.wsraw import upgrade
 
 SESSIONS = 10000
 EACH = 4096             # bytes an idle session may cost, all processes
@@ -75,3 +79,32 @@ def test_ten_thousand(t):
                10, 0.2)
     left = use.memory() - memory
     figure("%d KiB more than before when all are gone" % (left / 1024))
+
+
+@needs_root
+@kinds("plain")
+@timeout(120)
+def test_many_are_announced(t):
+    """A new dialer is told of all sessions of a relay, however many they are:
+    the limit still holds, and what they leave is free again."""
+    n = min(9500, sessions_for(
+        resource.getrlimit(resource.RLIMIT_NOFILE)[1]) * 95 // 100)
+    d = t.daemon("prefork 1\nping off\nlog level brief\n" + server(
+        '\tmax-sessions %d\n\tlocation "/echo" { echo }' % n))
+    port = d.port()
+    people = Helper(t, crowd, port, 256, "/echo")
+    eq(people.ask({"come": n}, 90)["answers"], n, "sessions")
+    eq(t.http(port, upgrade("/echo")).status, 429, "one too many")
+    before = d.children()
+    old = d.kill_worker("dialer")
+    # Its successor is slow to read what it is told.
+    new = wait_until(lambda: [p for p in d.children() if p not in before],
+                     "a new dialer", 10, 0.001)
+    procs.kill(new[0], signal.SIGSTOP)
+    pause(0.5)
+    procs.kill(new[0], signal.SIGCONT)
+    d.wait_worker("dialer", old, 20)
+    eq(t.http(port, upgrade("/echo")).status, 429, "one too many, later")
+    people.ask({"go": True})
+    d.wait_sessions(0, 30)
+    eq(people.ask({"come": n}, 90)["answers"], n, "sessions again")
