@@ -39,6 +39,7 @@
  * have, OPENs are parked, because the counts are not complete.
  */
 #define PENDING_MAX	512		/* dials, or OPENs parked, of a relay */
+#define SHARES		64
 #define ANSWERS_MAX	512		/* that a relay has not yet read */
 #define SESSIONS_MAX	(512 * 1024)	/* of a relay; more than its files */
 #define ANNOUNCE_WAIT	3		/* seconds for relays to announce */
@@ -53,6 +54,7 @@ struct parked {
 static struct {
 	bool		 announced;
 	unsigned	 pending;	/* dials on their way */
+	unsigned	 share[SHARES];	/* of them, by location or forward */
 	unsigned	 parked;
 	unsigned	 sessions;	/* registered */
 } relays[RELAYS_MAX];
@@ -151,6 +153,38 @@ dial_allowed(void *arg, const struct addr *addr)
 	    policy_addr_ok(child_conf(), a->loc, &d.dest, addr));
 }
 
+static unsigned *
+dial_share(const struct admit *a)
+{
+	uint32_t	 id = a->forward != 0 ? a->forward : a->loc;
+
+	return (&relays[SID_SLOT(a->id)].share[id % SHARES]);
+}
+
+static void
+dial_count(const struct admit *a, int n)
+{
+	relays[SID_SLOT(a->id)].pending += (unsigned)n;
+	*dial_share(a) += (unsigned)n;
+}
+
+/*
+ * A target that does not answer must not take the places of all others: each
+ * location may have as many dials under way as there are places left.
+ */
+static bool
+dial_has_room(const struct msg_open *o)
+{
+	struct admit	 a;
+
+	memset(&a, 0, sizeof(a));
+	a.id = o->session;
+	a.loc = o->loc;
+	a.forward = o->forward;
+	return (*dial_share(&a) <
+	    PENDING_MAX - relays[SID_SLOT(a.id)].pending);
+}
+
 static void
 dial_done(void *arg, struct connect_result *res)
 {
@@ -159,7 +193,7 @@ dial_done(void *arg, struct connect_result *res)
 	struct msg_open	 o;
 
 	a->dial = NULL;
-	relays[SID_SLOT(a->id)].pending--;
+	dial_count(a, -1);
 	if (res->fd == -1) {
 		if (c != NULL)
 			fail(c, a, res->reason, res->error, res->detail);
@@ -195,7 +229,7 @@ dial_cancel(struct admit *a)
 		return;
 	connect_cancel(a->dial);
 	a->dial = NULL;
-	relays[SID_SLOT(a->id)].pending--;
+	dial_count(a, -1);
 }
 
 static void
@@ -249,7 +283,7 @@ dial_start(struct chan *c, struct admit *a, const struct dest *d)
 	if (a->dial == NULL)
 		fail(c, a, REASON_INTERNAL, 0, "out of memory");
 	else
-		relays[c->slot].pending++;
+		dial_count(a, 1);
 }
 
 static void
@@ -266,8 +300,7 @@ open_session(struct chan *c, const struct msg_open *o)
 	}
 	policy_decide(child_conf(), o, &d);
 	r = d.refuse;
-	if (r == REASON_NONE && d.has_dest &&
-	    relays[c->slot].pending >= PENDING_MAX)
+	if (r == REASON_NONE && d.has_dest && !dial_has_room(o))
 		r = REASON_UNAVAILABLE;
 	if (a == NULL) {
 		if (r == REASON_NONE)
