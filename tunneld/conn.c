@@ -283,7 +283,8 @@ shrink(struct conn *c)
 {
 	uint8_t	*p;
 
-	if (c->outsize <= SMALL_REST || c->outlen > c->outsize / 2)
+	if (c->outlen == 0 || c->outsize <= SMALL_REST ||
+	    c->outlen > c->outsize / 2)
 		return;
 	memmove(c->out, c->out + c->outoff, c->outlen);
 	c->outoff = 0;

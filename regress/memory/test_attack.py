@@ -4,9 +4,9 @@ others do not wait for them.
 
 Memory is the sum of Anonymous of all processes; pages of pipes are the
 kernel's and bounded by count (tunneld.conf(5)).  The bounds per session are
-README's: 128 KiB and a frame header wait where one direction is blocked; a
-head is bounded by max-request-line and max-header-bytes; nothing is held of
-frames.
+README's: 128 KiB and a frame header wait where one direction is blocked, or
+what a pipe held where it is spliced; a head is bounded by max-request-line
+and max-header-bytes; nothing is held of frames.
 
 CPU may cost what the input justifies: COST_CONN for each connection from
 accept to its last log record, COST_FRAME for each data frame, COST_PING for
@@ -35,6 +35,7 @@ COST_BYTE = 8e-9
 SLACK = 0.15            # seconds: ticks are 10 ms, and there are 5 processes
 
 BLOCKED = (128 << 10) + 4096            # one direction, and the session
+SPLICED = (256 << 10) + 4096            # the same, when it was spliced
 HEAD = (8 << 10) + (16 << 10) + 1024 + 8192
 FRAMES = 16 << 10                       # what is held of them: nothing
 TICK = 0.01
@@ -230,6 +231,8 @@ def attack(t, kind, n, each, ready=None, top="", **kw):
                           "/" + k) for k in ("sink", "source", "mute")))
     d = t.daemon(conf)
     port = d.port()
+    if kind is StalledClient and "spliced_bytes_total" in d.stats():
+        each = SPLICED
     probe = Helper(t, prober, port, "/probe")
     probe.ask(0.05)
     a = Helper(t, attacker, kind, n, port)
@@ -291,7 +294,8 @@ def test_header_byte_by_second(t):
 
 
 def test_300_stalled(t):
-    """Spliced or copied: what waits for a client that does not read."""
+    """Spliced or copied: what waits for a client that does not read; the
+    pages of its pipe, which are the kernel's, or the same in our memory."""
     attack(t, StalledClient, 300, BLOCKED, quiet, phases=3)
 
 
