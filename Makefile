@@ -10,12 +10,15 @@
 #	make deps-regress    install what the tests talk to (root)
 #	make regress         all tests; TESTS="name ..." a part of them;
 #	                     as root it brings what it needs
+#	make soak            half an hour of everything at once (root);
+#	                     SOAK=60: a minute
 #	make O=DIR ...       another object directory
 #	make asan            sanitizer build into obj.asan
 #	make lint unit clean distclean
 
 O = .
 TESTS =
+SOAK = 1800
 
 all: conf
 	@$(MAKE) -f build.mk O=$(O) programs
@@ -51,6 +54,9 @@ regress:
 	@$(MAKE) O=$(O) all unit tools
 	@O=$(O) TESTS="$(TESTS)" regress/run
 
+soak: all
+	@O=$(O) SOAK="$(SOAK)" regress/soak
+
 asan:
 	@test -f obj.asan/config.args || \
 	    sh ./configure --enable-asan --objdir=obj.asan
@@ -66,4 +72,4 @@ distclean:
 	@sh contrib/clean.sh --all
 
 .PHONY: all conf unit tools install deps deps-regress demo \
-	demo-deps regress asan lint clean distclean
+	demo-deps regress soak asan lint clean distclean

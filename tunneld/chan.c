@@ -181,6 +181,23 @@ chan_gone(struct chan *c, const char *why)
 		chan_destroy(c);
 }
 
+static bool
+window_full(const struct chan *c)
+{
+	return (c->window != 0 && !c->dead &&
+	    imsgbuf_queuelen((struct imsgbuf *)(uintptr_t)&c->ibuf) >=
+	    c->window);
+}
+
+/* Stop reading; chan_push() goes on. */
+static void
+chan_hold(struct chan *c)
+{
+	event_del(&c->rev);
+	event_del(&c->later);
+	c->held = true;
+}
+
 /* Hand out queued messages, at most up to *n of them are left. */
 static int
 chan_deliver(struct chan *c, int *n)
@@ -189,7 +206,7 @@ chan_deliver(struct chan *c, int *n)
 	int		 r = 0;
 
 	c->depth++;
-	while (!c->freed && *n > 0) {
+	while (!c->freed && *n > 0 && !window_full(c)) {
 		if ((r = imsgbuf_get(&c->ibuf, &m)) != 1)
 			break;
 		(*n)--;
@@ -215,6 +232,10 @@ chan_work(struct chan *c, bool canread)
 			return;			/* freed by its owner */
 		if (r == -1) {
 			chan_gone(c, "malformed message");
+			return;
+		}
+		if (window_full(c)) {
+			chan_hold(c);
 			return;
 		}
 		if (n == 0) {
@@ -275,6 +296,13 @@ chan_push(struct chan *c)
 	} else if (!want && c->wadded)
 		event_del(&c->wev);
 	c->wadded = want;
+	if (c->held && imsgbuf_queuelen(&c->ibuf) <= c->window / 2) {
+		c->held = false;
+		if (event_add(&c->rev, NULL) == -1)
+			fatal("chan_push: event_add");
+		/* Some may have been read already. */
+		chan_defer(c);
+	}
 }
 
 static void

@@ -2,7 +2,9 @@
 
 /*
  * chan.h: one imsg channel between two processes, with its events.  Bounded:
- * a peer that does not read makes chan_send() fail, never memory grow.
+ * a peer that does not read makes chan_send() fail, never memory grow.  Who
+ * answers each message sets a window instead: then a peer that does not read
+ * the answers is not asked for more questions, and no answer is lost.
  */
 #ifndef CHAN_H
 #define CHAN_H
@@ -27,8 +29,12 @@ struct chan {
 	unsigned	slot;
 	uint32_t	incarnation;
 	unsigned	queue_max;
+	unsigned	window;		/* nothing is taken from the peer while
+					 * so many messages to it wait; 0: it
+					 * always is */
 	bool		dead;		/* gone() was called or is due */
 	bool		wadded;
+	bool		held;		/* not reading: the window is full */
 	bool		freed;		/* inside a callback: free on return */
 	unsigned	depth;		/* callbacks we are inside of */
 	const char	*why;		/* of a gone() that is due */

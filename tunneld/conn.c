@@ -25,6 +25,8 @@
 
 /* A connection without one ACK for this long, data being due, is dead. */
 #define DEAD_MS		30000
+/* A rest this small keeps its buffer. */
+#define SMALL_REST	4096
 /* How often an end that waits for ACKs looks again. */
 #define END_POLL	20000
 
@@ -321,6 +323,26 @@ send_piped(struct conn *c)
 	return 0;
 }
 
+/*
+ * Bytes that went out give their memory back: a peer that takes all but the
+ * last ones must not hold much more than the budget knows of.
+ */
+static void
+shrink(struct conn *c)
+{
+	uint8_t	*p;
+
+	if (c->outlen == 0 || c->outsize <= SMALL_REST ||
+	    c->outlen > c->outsize / 2)
+		return;
+	memmove(c->out, c->out + c->outoff, c->outlen);
+	c->outoff = 0;
+	if ((p = realloc(c->out, c->outlen)) == NULL)
+		return;
+	c->out = p;
+	c->outsize = c->outlen;
+}
+
 /* Write what waits, as far as it goes. */
 static void
 flush(struct conn *c)
@@ -357,6 +379,8 @@ flush(struct conn *c)
 		} else if (c->pipe == NULL)
 			break;		/* a short write: the buffer is full */
 	}
+	if (c->outlen != 0)
+		shrink(c);
 	stats->queued = queued;
 }
 

@@ -4,6 +4,9 @@
 
 #include "compat.h"
 
+#include <sys/time.h>
+
+#include <event.h>
 #include <imsg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +22,14 @@
  * While there is no dialer, sessions that have asked simply wait: they are
  * bounded by the relay's descriptors and end by their own deadlines.  A new
  * dialer is told of every admitted session, then asked again for the rest.
+ * They may be more than a channel takes at once:
+ *
+ *	down --peer_up--> telling (up to id `told') --ANNOUNCED--> up
  */
 static bool	 up;
+static uint64_t	 told;
+static struct event announce_ev;
+static const struct timeval announce_wait = { 0, 5000 };
 static uint64_t	*unsaid;		/* sessions whose CLOSED was not sent */
 static size_t	 nunsaid;
 
@@ -96,7 +105,8 @@ dial_closed(struct session *s)
 	if (!s->asked)
 		return;
 	s->asked = false;
-	if (!up || c == NULL || send_closed(c, s->id) == 0)
+	/* While we are telling: one that was not told yet never will be. */
+	if (c == NULL || (!up && s->id > told) || send_closed(c, s->id) == 0)
 		return;
 	/*
 	 * A dialer that stopped reading is killed after a while, and its
@@ -156,18 +166,13 @@ announce(struct chan *c, const struct session *s)
 	return chan_send(c, b, -1);
 }
 
-void
-dial_peer_up(struct chan *c)
+/* All has been announced: the dialer may be asked. */
+static void
+announced(struct chan *c)
 {
 	struct session	*s, *next;
 
 	up = true;
-	RB_FOREACH(s, sessions, &sessions)
-		if (s->admitted && s->asked && announce(c, s) == -1) {
-			log_warnx("could not announce sessions to the dialer");
-			break;
-		}
-	(void)chan_signal(c, MSG_ANNOUNCED);
 	RB_FOREACH_SAFE(s, sessions, &sessions, next)
 		if (s->asked && (s->phase == PH_ADMIT || s->phase == PH_DIAL)) {
 			send_open(s);
@@ -175,9 +180,48 @@ dial_peer_up(struct chan *c)
 		}
 }
 
+/* Go on, as far as the channel takes it. */
+static void
+announce_some(struct chan *c)
+{
+	struct session	*s, key;
+
+	key.id = told + 1;
+	for (s = RB_NFIND(sessions, &sessions, &key); s != NULL;
+	    s = RB_NEXT(sessions, &sessions, s)) {
+		if (chan_busy(c))
+			break;
+		if (s->admitted && s->asked && announce(c, s) == -1)
+			break;
+		told = s->id;
+	}
+	if (s == NULL && chan_signal(c, MSG_ANNOUNCED) == 0)
+		announced(c);
+	else
+		evtimer_add(&announce_ev, &announce_wait);
+}
+
+static void
+on_announce(int fd, short what, void *arg)
+{
+	struct chan	*c = child_peer(ROLE_DIALER, 0);
+
+	if (c != NULL)
+		announce_some(c);
+}
+
+void
+dial_peer_up(struct chan *c)
+{
+	told = 0;
+	evtimer_set(&announce_ev, on_announce, NULL);
+	announce_some(c);
+}
+
 void
 dial_peer_down(void)
 {
+	evtimer_del(&announce_ev);
 	up = false;
 	forget_unsaid();
 }

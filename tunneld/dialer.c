@@ -39,6 +39,8 @@
  * have, OPENs are parked, because the counts are not complete.
  */
 #define PENDING_MAX	512		/* dials, or OPENs parked, of a relay */
+#define SHARES		64
+#define ANSWERS_MAX	512		/* that a relay has not yet read */
 #define SESSIONS_MAX	(512 * 1024)	/* of a relay; more than its files */
 #define ANNOUNCE_WAIT	3		/* seconds for relays to announce */
 #define COUNT_SECONDS	5		/* between counts of descriptors */
@@ -52,6 +54,7 @@ struct parked {
 static struct {
 	bool		 announced;
 	unsigned	 pending;	/* dials on their way */
+	unsigned	 share[SHARES];	/* of them, by location or forward */
 	unsigned	 parked;
 	unsigned	 sessions;	/* registered */
 } relays[RELAYS_MAX];
@@ -150,6 +153,38 @@ dial_allowed(void *arg, const struct addr *addr)
 	    policy_addr_ok(child_conf(), a->loc, &d.dest, addr));
 }
 
+static unsigned *
+dial_share(const struct admit *a)
+{
+	uint32_t	 id = a->forward != 0 ? a->forward : a->loc;
+
+	return (&relays[SID_SLOT(a->id)].share[id % SHARES]);
+}
+
+static void
+dial_count(const struct admit *a, int n)
+{
+	relays[SID_SLOT(a->id)].pending += (unsigned)n;
+	*dial_share(a) += (unsigned)n;
+}
+
+/*
+ * A target that does not answer must not take the places of all others: each
+ * location may have as many dials under way as there are places left.
+ */
+static bool
+dial_has_room(const struct msg_open *o)
+{
+	struct admit	 a;
+
+	memset(&a, 0, sizeof(a));
+	a.id = o->session;
+	a.loc = o->loc;
+	a.forward = o->forward;
+	return (*dial_share(&a) <
+	    PENDING_MAX - relays[SID_SLOT(a.id)].pending);
+}
+
 static void
 dial_done(void *arg, struct connect_result *res)
 {
@@ -158,7 +193,7 @@ dial_done(void *arg, struct connect_result *res)
 	struct msg_open	 o;
 
 	a->dial = NULL;
-	relays[SID_SLOT(a->id)].pending--;
+	dial_count(a, -1);
 	if (res->fd == -1) {
 		if (c != NULL)
 			fail(c, a, res->reason, res->error, res->detail);
@@ -194,7 +229,7 @@ dial_cancel(struct admit *a)
 		return;
 	connect_cancel(a->dial);
 	a->dial = NULL;
-	relays[SID_SLOT(a->id)].pending--;
+	dial_count(a, -1);
 }
 
 static void
@@ -238,7 +273,7 @@ admit_session(const struct msg_open *o, const struct decision *d,
 }
 
 static enum reason
-dial_start(struct chan *c, struct admit *a, const struct dest *d)
+dial_start(struct admit *a, const struct dest *d)
 {
 	char	 text[TARGET_TEXT];
 
@@ -247,7 +282,7 @@ dial_start(struct chan *c, struct admit *a, const struct dest *d)
 	a->dial = connect_start(d, child_conf()->t_connect, &dial_ops, a);
 	if (a->dial == NULL)
 		return (REASON_INTERNAL);
-	relays[c->slot].pending++;
+	dial_count(a, 1);
 	return (REASON_NONE);
 }
 
@@ -265,8 +300,7 @@ open_session(struct chan *c, const struct msg_open *o)
 	}
 	policy_decide(child_conf(), o, &d);
 	r = d.refuse;
-	if (r == REASON_NONE && d.has_dest &&
-	    relays[c->slot].pending >= PENDING_MAX)
+	if (r == REASON_NONE && d.has_dest && !dial_has_room(o))
 		r = REASON_UNAVAILABLE;
 	if (a == NULL) {
 		if (r == REASON_NONE)
@@ -282,7 +316,7 @@ open_session(struct chan *c, const struct msg_open *o)
 		r = d.fail;
 	/* First, so that a target reached at once is told together with it. */
 	if (r == REASON_NONE && d.has_dest)
-		r = dial_start(c, a, &d.dest);
+		r = dial_start(a, &d.dest);
 	answer(c, MSG_ADMITTED, a->id, REASON_NONE, 0, d.has_dest ?
 	    dest_format(&d.dest, text, sizeof(text)) : NULL, -1);
 	if (r != REASON_NONE)
@@ -517,8 +551,11 @@ dialer_message(struct chan *c, struct imsg *m)
 static void
 dialer_peer_up(struct chan *c)
 {
-	if (c->peer == ROLE_RELAY)
-		relays[c->slot].announced = false;
+	if (c->peer != ROLE_RELAY)
+		return;
+	relays[c->slot].announced = false;
+	/* Answers carry descriptors, of which we have as many as others. */
+	c->window = ANSWERS_MAX;
 }
 
 /* A dead relay's sessions are over: its share returns. */

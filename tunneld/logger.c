@@ -168,8 +168,12 @@ ring_get(struct logrec *r)
 	ring_copy_out(ring_start, head, sizeof(head));
 	r->len = (size_t)head[0] << 8 | head[1];
 	ring_copy_out(ring_start + sizeof(head), r->buf, r->len);
-	ring_start = (ring_start + sizeof(head) + r->len) % RING_SIZE;
 	ring_used -= sizeof(head) + r->len;
+	/* An empty ring begins anew: pages that were never needed stay so. */
+	if (ring_used == 0)
+		ring_start = 0;
+	else
+		ring_start = (ring_start + sizeof(head) + r->len) % RING_SIZE;
 	return true;
 }
 

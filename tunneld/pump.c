@@ -58,6 +58,7 @@ static const struct conn_ops end_ops = { end_readable, writable };
 static void
 batch_flush(struct session *s)
 {
+	wsend_pongs(s);
 	if (bn == 0)
 		return;
 	(void)conn_sendv(&s->ws, biov, bn);
@@ -259,7 +260,6 @@ feed(struct session *s, uint8_t *buf, size_t len)
 			ws_fin(s);
 			break;
 		case WS_EV_PING:
-			batch_flush(s);
 			wsend_pong(s, o.ctl, o.ctllen);
 			break;
 		case WS_EV_PONG:

@@ -244,6 +244,9 @@ settle_open(struct session *s)
 {
 	bool	 client = session_is_client(s);
 
+	/* Who says Close and resets does not wait for ours. */
+	if (s->close_rcvd && s->ws.werror != 0)
+		s->close_sent = true;
 	if ((s->ws.error != 0 || (s->ws.werror != 0 && s->ws.eof)) &&
 	    !(s->close_sent && s->close_rcvd)) {
 		session_why(s, client ? 'T' : 'C', s->ws.error == ETIMEDOUT ?
@@ -426,6 +429,7 @@ check_ping(struct session *s, uint64_t now)
 		/* We cannot see Pongs: show life without asking for it. */
 		if (conn_pending(&s->ws) == 0) {
 			wsend_pong(s, NULL, 0);
+			wsend_pongs(s);
 		}
 		return now + s->conf->ping_every;
 	}
@@ -605,9 +609,35 @@ session_timer(struct wheel_entry *e)
 	settle(s);
 }
 
+/* What one side still holds; of one that is being reset that is for a second. */
+static uint64_t
+held_still(const struct conn *c, uint64_t now)
+{
+	if (c->end == END_RESET || c->t_out + BUDGET_STILL >= now)
+		return 0;
+	return conn_pending(c);
+}
+
+static void
+budget_end(struct session *s)
+{
+	if (s->phase != PH_CLOSING) {
+		session_abort(s, 'P', REASON_BUDGET);
+		return;
+	}
+	/* It has said its last word, but nobody fetches it. */
+	if (s->state[0] == '-') {
+		s->state[0] = 'P';
+		s->state[1] = 'L';
+		s->reason = REASON_BUDGET;
+	}
+	pump_end(&s->ws, END_RESET);
+	pump_end(&s->tcp, END_RESET);
+}
+
 /*
  * Over the budget: end the session that holds most and has not moved for a
- * while.  At most once per BUDGET_STILL / 10.
+ * while, also one that is ending.  At most once per BUDGET_STILL / 10.
  */
 void
 session_budget(void)
@@ -620,12 +650,8 @@ session_budget(void)
 		return;
 	last = now;
 	RB_FOREACH(s, sessions, &sessions) {
-		n = 0;
-		if (s->ws.t_out + BUDGET_STILL < now)
-			n += conn_pending(&s->ws);
-		if (s->tcp.t_out + BUDGET_STILL < now)
-			n += conn_pending(&s->tcp);
-		if (n > most && s->phase == PH_OPEN) {
+		n = held_still(&s->ws, now) + held_still(&s->tcp, now);
+		if (n > most) {
 			most = n;
 			worst = s;
 		}
@@ -634,7 +660,7 @@ session_budget(void)
 		return;
 	log_warnx("%llu bytes wait in this relay: ending the session that "
 	    "holds most", (unsigned long long)conn_queued());
-	session_abort(worst, 'P', REASON_BUDGET);
+	budget_end(worst);
 	/* Its timer moves it on: a caller may be in the middle of it. */
 	wheel_hasten(&worst->timer, now);
 }

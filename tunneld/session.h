@@ -231,7 +231,9 @@ size_t	 wsend_header(struct session *, uint8_t *hdr, enum ws_opcode, bool fin,
 void	 wsend_fin(struct session *);		/* tunneld.tcp.v1 */
 void	 wsend_close(struct session *, uint16_t code, const char *reason);
 void	 wsend_ping(struct session *);
+/* A Pong; it leaves with wsend_pongs(), before anything else is sent. */
 void	 wsend_pong(struct session *, const uint8_t *, size_t);
+void	 wsend_pongs(struct session *);
 void	 wsend_pending(struct session *);	/* the Pong that waited */
 
 /* row.c */

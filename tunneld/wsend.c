@@ -107,16 +107,40 @@ wsend_ping(struct session *s)
 }
 
 /*
+ * Pongs of one read leave together: Pings are six bytes, and a system call for
+ * each of the thousands that fit into a read would make others wait.
+ */
+static uint8_t	 pongs[4096];
+static size_t	 npongs;
+
+void
+wsend_pongs(struct session *s)
+{
+	size_t	 n = npongs;
+
+	npongs = 0;
+	if (n == 0 || !may_send(s))
+		return;
+	(void)conn_send(&s->ws, pongs, n);
+	s->t_sent = mono_usec();
+}
+
+/*
  * Only the newest Ping needs an answer (5.5.3): while data waits one Pong is
  * kept, so that a peer that pings and does not read costs 126 bytes.
  */
 void
 wsend_pong(struct session *s, const uint8_t *data, size_t len)
 {
+	uint8_t	 mask[4];
+
 	if (!may_send(s))
 		return;
+	if (npongs + WS_HDR_MAX + WS_CTL_MAX > sizeof(pongs))
+		wsend_pongs(s);
 	if (conn_pending(&s->ws) == 0) {
-		control(s, WS_OP_PONG, data, len);
+		npongs += ws_control(pongs + npongs, WS_OP_PONG, data, len,
+		    fresh_mask(s, mask));
 		return;
 	}
 	if (s->pong == NULL && (s->pong = malloc(1 + WS_CTL_MAX)) == NULL)

@@ -238,6 +238,54 @@ test_bound_and_slow_reader(void **state)
 	chan_free(b.c);
 }
 
+/* a answers each message of b with one of 4000 bytes. */
+static void
+on_question(struct chan *c, struct imsg *m)
+{
+	struct end	*e = c->arg;
+
+	on_message(c, m);
+	if (send_n(c, e->next - 1, 4000, -1) == -1)
+		assert_true(c->dead);
+}
+
+static void
+test_window(void **state)
+{
+	struct end	 a, b;
+	unsigned	 i, most = 0, got;
+
+	both(&a, &b);
+	a.c->window = 50;
+	a.c->message = on_question;
+	event_del(&b.c->rev);		/* b asks, but does not read */
+	for (i = 0; i < 2000; i++)
+		assert_int_equal(send_n(b.c, i, 0, -1), 0);
+	for (i = 0; i < 2000; i++) {
+		turn(&a, &b);
+		if (imsgbuf_queuelen(&a.c->ibuf) > most)
+			most = imsgbuf_queuelen(&a.c->ibuf);
+	}
+	assert_int_equal(most, 50);
+	assert_true(a.c->held);
+	got = a.got;
+	assert_true(got < 2000);
+	/* It reads: everything is answered, in order. */
+	event_add(&b.c->rev, NULL);
+	until(&a, &b, &b.got, 2000);
+	assert_int_equal(b.next, 2000);
+	assert_false(a.c->held);
+	/* A peer that goes while it is not read from is noticed. */
+	event_del(&b.c->rev);
+	for (i = 2000; i < 4000; i++)
+		assert_int_equal(send_n(b.c, i, 0, -1), 0);
+	for (i = 0; i < 2000 && !a.c->held; i++)
+		turn(&a, &b);
+	assert_true(a.c->held);
+	chan_free(b.c);
+	until(&a, NULL, &a.gone, 1);
+}
+
 static void
 test_free_in_message(void **state)
 {
@@ -480,6 +528,7 @@ main(void)
 		cmocka_unit_test(test_order_and_turns),
 		cmocka_unit_test(test_others_get_turns),
 		cmocka_unit_test(test_bound_and_slow_reader),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_free_in_message),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_gone_by_write),

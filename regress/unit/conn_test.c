@@ -448,6 +448,31 @@ test_splice_pool(void **state)
 	close(to);
 }
 
+/* A peer that takes all but a little holds little. */
+static void
+drained_rest_gives_memory_back(void **state)
+{
+	static uint8_t	 buf[65536];
+	struct conn	 c;
+	size_t		 most;
+	int		 fd = pair(&c), i, small = 8192;
+
+	assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_SNDBUF, &small,
+	    sizeof(small)), 0);
+	assert_int_equal(conn_send(&c, big, sizeof(big)), 0);
+	most = conn_pending(&c);
+	assert_true(most > 100000);
+	for (i = 0; i < 100000 && conn_pending(&c) > most / 10; i++) {
+		assert_true(recv(fd, buf, sizeof(buf), MSG_DONTWAIT) != 0);
+		loop();
+	}
+	assert_in_range(conn_pending(&c), 1, most / 10);
+	assert_true(c.outsize <= 2 * conn_pending(&c) + 4096);
+	conn_close(&c);
+	assert_int_equal(conn_queued(), 0);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -461,6 +486,7 @@ main(void)
 		cmocka_unit_test(sweep_sees_a_reset),
 		cmocka_unit_test(test_splice),
 		cmocka_unit_test(test_splice_pool),
+		cmocka_unit_test(drained_rest_gives_memory_back),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
