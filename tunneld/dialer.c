@@ -58,6 +58,7 @@ static struct {
 
 static TAILQ_HEAD(, parked) parked = TAILQ_HEAD_INITIALIZER(parked);
 static struct hosts	*nexthosts;	/* prepared, not yet committed */
+static struct conf	*previous;	/* the configuration before */
 static bool		 committed, ready;
 static struct event	 announce_timer, count_timer;
 
@@ -134,6 +135,20 @@ fail(struct chan *c, const struct admit *a, enum reason reason, int error,
 }
 
 /*
+ * Policy is the newest.  But relays commit after us: a forward that they open
+ * meanwhile may have had another server, or be gone by now, and goes where
+ * its generation says.
+ */
+static void
+decide(const struct msg_open *o, struct decision *d)
+{
+	policy_decide(child_conf(), o, d);
+	if (o->forward != 0 && d->refuse == REASON_TARGET_NOT_ALLOWED &&
+	    previous != NULL)
+		policy_decide(previous, o, d);
+}
+
+/*
  * Dialling.
  */
 static bool
@@ -143,6 +158,9 @@ dial_allowed(void *arg, const struct addr *addr)
 	struct msg_open	 o;
 	struct decision	 d;
 
+	/* A forward's server is our own side's choice. */
+	if (a->forward != 0)
+		return (true);
 	/* By the newest configuration: it may have changed meanwhile. */
 	admit_open(a, &o);
 	policy_decide(child_conf(), &o, &d);
@@ -263,7 +281,7 @@ open_session(struct chan *c, const struct msg_open *o)
 		log_warnx("relay %u opened a session twice", c->slot);
 		return;
 	}
-	policy_decide(child_conf(), o, &d);
+	decide(o, &d);
 	r = d.refuse;
 	if (r == REASON_NONE && d.has_dest &&
 	    relays[c->slot].pending >= PENDING_MAX)
@@ -564,6 +582,8 @@ dialer_commit(struct conf *newconf, struct conf *old)
 
 	resolve_configure(nexthosts, newconf);
 	nexthosts = NULL;
+	conf_unref(previous);
+	previous = old != NULL ? conf_ref(old) : NULL;
 	for (a = admit_first(0); a != NULL; a = admit_next(a)) {
 		announced_dest(a);
 		reconsider(a);

@@ -529,6 +529,23 @@ test_reload(void **state)
 		was(r, i, MSG_REVOKE, i == 8 ? 2 : 4, REASON_REVOKED);
 	assert_int_equal(stats->dial_failures[REASON_REVOKED], 1);
 
+	/*
+	 * Relays commit after us: their forward is opened where it led, but
+	 * not after a further reload.
+	 */
+	fill(&o, sid(r, 6), 0, "", "192.0.2.1");
+	o.server = 0;
+	o.forward = 7;
+	o.type = SESSION_FORWARD;
+	send_open(r, &o);
+	until(&r->n, 12);
+	was(r, 11, MSG_CONNECTED, 6, REASON_NONE);
+	assert_string_equal(r->m[11].target, target);
+	say_closed(r, sid(r, 6));
+	r->n = 10;
+	close(r->fd[11]);
+	r->fd[11] = -1;
+
 	/* A fixed target that moved; a source that is no longer allowed. */
 	for (i = 0; i < 2; i++) {
 		c = make_conf(OFF, OFF);
@@ -544,6 +561,11 @@ test_reload(void **state)
 	was(r, 11, MSG_REVOKE, 3, REASON_REVOKED);
 	/* They are counted until the relay has closed them. */
 	assert_int_equal(admit_server_count(1), 4);
+	o.forward = 77;
+	o.session = sid(r, 7);
+	send_open(r, &o);
+	until(&r->n, 13);
+	was(r, 12, MSG_REFUSED, 7, REASON_TARGET_NOT_ALLOWED);
 }
 
 /*
