@@ -5,6 +5,7 @@
 #include "compat.h"
 
 #include <sys/types.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
 #include <event.h>
@@ -39,7 +40,7 @@
  * have, OPENs are parked, because the counts are not complete.
  */
 #define PENDING_MAX	512		/* dials, or OPENs parked, of a relay */
-#define SESSIONS_MAX	(512 * 1024)	/* of a relay; more than its files */
+#define SESSIONS_MAX	(512 * 1024)	/* of a relay, whatever its limits */
 #define ANNOUNCE_WAIT	3		/* seconds for relays to announce */
 #define COUNT_SECONDS	5		/* between counts of descriptors */
 
@@ -59,6 +60,7 @@ static struct {
 static TAILQ_HEAD(, parked) parked = TAILQ_HEAD_INITIALIZER(parked);
 static struct hosts	*nexthosts;	/* prepared, not yet committed */
 static struct conf	*previous;	/* the configuration before */
+static unsigned		 sessions_max = SESSIONS_MAX;	/* of a relay */
 static bool		 committed, ready;
 static struct event	 announce_timer, count_timer;
 
@@ -243,7 +245,7 @@ admit_session(const struct msg_open *o, const struct decision *d,
 	enum reason		 r;
 
 	/* What only a relay that lies can reach. */
-	if (relays[SID_SLOT(o->session)].sessions >= SESSIONS_MAX)
+	if (relays[SID_SLOT(o->session)].sessions >= sessions_max)
 		return (REASON_UNAVAILABLE);
 	if (d->server != NULL) {
 		l.server = d->server->max_sessions;
@@ -486,7 +488,7 @@ got_announce(struct chan *c, struct imsg *m)
 		return;
 	}
 	addr_unmap(&n.open.source);
-	if (relays[c->slot].sessions >= SESSIONS_MAX ||
+	if (relays[c->slot].sessions >= sessions_max ||
 	    admit_add(&n.open, NULL, &a) != REASON_NONE) {
 		log_warnx("relay %u announced a session twice", c->slot);
 		return;
@@ -607,11 +609,26 @@ on_count_timer(int fd, short what, void *arg)
 	evtimer_add(&count_timer, &tv);
 }
 
+/*
+ * Each session of a relay holds a descriptor, and relays have as many as we.
+ * Twice that leaves room for ends that a busy channel has not told yet.
+ */
+static void
+limit_sessions(void)
+{
+	struct rlimit	 rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 &&
+	    rl.rlim_cur < SESSIONS_MAX / 2)
+		sessions_max = (unsigned)rl.rlim_cur * 2;
+}
+
 static void
 dialer_init(const struct msg_hello *hello)
 {
 	const char	*why;
 
+	limit_sessions();
 	if (resolve_init(&why) == -1)
 		fatalx("c-ares: %s", why);
 	evtimer_set(&announce_timer, on_announce_timer, NULL);
