@@ -173,6 +173,20 @@ adopt_listens(struct conf_listens *list, const struct conf_listens *old,
 	return 0;
 }
 
+/* Has a forward of nc taken over of's first listener already? */
+static bool
+forward_taken(const struct conf *nc, const struct conf_forward *of)
+{
+	const struct conf_forward	*f;
+	const struct conf_listen	*l;
+
+	TAILQ_FOREACH(f, &nc->forwards, entry)
+		TAILQ_FOREACH(l, &f->listens, entry)
+			if (l->id == TAILQ_FIRST(&of->listens)->id)
+				return true;
+	return false;
+}
+
 /* A forward is its first listener. */
 static struct conf_forward *
 same_forward(const struct conf *nc, const struct conf *oc,
@@ -185,9 +199,20 @@ same_forward(const struct conf *nc, const struct conf *oc,
 	TAILQ_FOREACH(of, &oc->forwards, entry)
 		if (same_place(TAILQ_FIRST(&of->listens),
 		    TAILQ_FIRST(&nf->listens)) &&
-		    conf_forward_by_id(nc, of->id) == NULL)
+		    !forward_taken(nc, of))
 			return of;
 	return NULL;
+}
+
+/*
+ * The dialer is told of a forward by its id, and must not connect a session
+ * that has the old path to the new server: another server is another id.
+ */
+static bool
+same_server(const struct conf_forward *a, const struct conf_forward *b)
+{
+	return strcmp(a->url.host, b->url.host) == 0 &&
+	    a->url.port == b->url.port;
 }
 
 static int
@@ -198,7 +223,8 @@ adopt_forwards(struct conf *nc, const struct conf *oc, char *err,
 
 	TAILQ_FOREACH(nf, &nc->forwards, entry) {
 		of = same_forward(nc, oc, nf);
-		nf->id = of != NULL ? of->id : new_id();
+		nf->id = of != NULL && same_server(nf, of) ? of->id :
+		    new_id();
 		if (adopt_listens(&nf->listens, of != NULL ? &of->listens :
 		    NULL, oc, err, errlen) == -1)
 			return -1;

@@ -460,8 +460,10 @@ on_deadline(int fd, short what, void *arg)
 {
 	struct connecting	*k = arg;
 
-	/* What we wait for is more addresses; those we had tell enough. */
-	if (k->running == 0 && k->tried > 0) {
+	/* What we wait for is more addresses; what we had tells enough. */
+	if (k->running == 0 && (k->tried > 0 || k->forbidden ||
+	    k->fam[V6].status == RESOLVE_NONAME ||
+	    k->fam[V4].status == RESOLVE_NONAME)) {
 		give_up(k);
 		return;
 	}

@@ -49,7 +49,7 @@ static void
 control_init(const struct msg_hello *hello)
 {
 	logger_init();
-	ctl_client_init();
+	ctl_client_init(hello);
 	log_to(logger_put, NULL);
 	log_atfatal(last_words);
 	evtimer_set(&count_timer, count_descriptors, NULL);

@@ -136,7 +136,7 @@ struct ctl_client {
 	unsigned	 rows;		/* of this slice */
 };
 
-void	 ctl_client_init(void);
+void	 ctl_client_init(const struct msg_hello *);
 /* The first configuration is committed: clients are accepted from now on. */
 void	 ctl_client_start(void);
 /* The socket to accept from, taken; -1: none.  group: its group. */

@@ -38,6 +38,7 @@ static TAILQ_HEAD(, ctl_client) clients = TAILQ_HEAD_INITIALIZER(clients);
 static int		listener = -1;
 static gid_t		group;
 static uid_t		start_uid;
+static uid_t		worker_uid;	/* start_uid: they have none */
 static struct event	accept_ev, accept_later;
 static uint64_t		tokens;
 
@@ -71,10 +72,11 @@ ctl_client_start(void)
 }
 
 void
-ctl_client_init(void)
+ctl_client_init(const struct msg_hello *hello)
 {
 	/* Before the sandbox we are still who started the parent. */
 	start_uid = getuid();
+	worker_uid = hello->jail_root ? (uid_t)hello->uid : start_uid;
 	evtimer_set(&accept_later, accept_again, NULL);
 }
 
@@ -125,7 +127,11 @@ ctl_client_stop(void)
 	}
 }
 
-/* Root, the user who started us, the socket's group: what its mode grants. */
+/*
+ * Root, the user who started us, the socket's group: what its mode grants.
+ * But never a process like ourselves: the dialer is in that group and may
+ * connect to UNIX sockets, and whoever takes it over must not give orders.
+ */
 static bool
 permitted(const struct peercred *who)
 {
@@ -134,6 +140,8 @@ permitted(const struct peercred *who)
 
 	if (who->uid == 0 || who->uid == start_uid)
 		return true;
+	if (who->uid == worker_uid)
+		return false;
 	if ((mode & 0060) == 0060 && who->has_group)
 		return true;
 	return (mode & 0006) == 0006;

@@ -5,6 +5,7 @@
 #include "compat.h"
 
 #include <sys/types.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
 #include <event.h>
@@ -41,7 +42,7 @@
 #define PENDING_MAX	512		/* dials, or OPENs parked, of a relay */
 #define SHARES		64
 #define ANSWERS_MAX	512		/* that a relay has not yet read */
-#define SESSIONS_MAX	(512 * 1024)	/* of a relay; more than its files */
+#define SESSIONS_MAX	(512 * 1024)	/* of a relay, whatever its limits */
 #define ANNOUNCE_WAIT	3		/* seconds for relays to announce */
 #define COUNT_SECONDS	5		/* between counts of descriptors */
 
@@ -61,6 +62,8 @@ static struct {
 
 static TAILQ_HEAD(, parked) parked = TAILQ_HEAD_INITIALIZER(parked);
 static struct hosts	*nexthosts;	/* prepared, not yet committed */
+static struct conf	*previous;	/* the configuration before */
+static unsigned		 sessions_max = SESSIONS_MAX;	/* of a relay */
 static bool		 committed, ready;
 static struct event	 announce_timer, count_timer;
 
@@ -137,6 +140,20 @@ fail(struct chan *c, const struct admit *a, enum reason reason, int error,
 }
 
 /*
+ * Policy is the newest.  But relays commit after us: a forward that they open
+ * meanwhile may have had another server, or be gone by now, and goes where
+ * its generation says.
+ */
+static void
+decide(const struct msg_open *o, struct decision *d)
+{
+	policy_decide(child_conf(), o, d);
+	if (o->forward != 0 && d->refuse == REASON_TARGET_NOT_ALLOWED &&
+	    previous != NULL)
+		policy_decide(previous, o, d);
+}
+
+/*
  * Dialling.
  */
 static bool
@@ -146,6 +163,9 @@ dial_allowed(void *arg, const struct addr *addr)
 	struct msg_open	 o;
 	struct decision	 d;
 
+	/* A forward's server is our own side's choice. */
+	if (a->forward != 0)
+		return (true);
 	/* By the newest configuration: it may have changed meanwhile. */
 	admit_open(a, &o);
 	policy_decide(child_conf(), &o, &d);
@@ -260,7 +280,7 @@ admit_session(const struct msg_open *o, const struct decision *d,
 	enum reason		 r;
 
 	/* What only a relay that lies can reach. */
-	if (relays[SID_SLOT(o->session)].sessions >= SESSIONS_MAX)
+	if (relays[SID_SLOT(o->session)].sessions >= sessions_max)
 		return (REASON_UNAVAILABLE);
 	if (d->server != NULL) {
 		l.server = d->server->max_sessions;
@@ -298,7 +318,7 @@ open_session(struct chan *c, const struct msg_open *o)
 		log_warnx("relay %u opened a session twice", c->slot);
 		return;
 	}
-	policy_decide(child_conf(), o, &d);
+	decide(o, &d);
 	r = d.refuse;
 	if (r == REASON_NONE && d.has_dest && !dial_has_room(o))
 		r = REASON_UNAVAILABLE;
@@ -504,7 +524,7 @@ got_announce(struct chan *c, struct imsg *m)
 		return;
 	}
 	addr_unmap(&n.open.source);
-	if (relays[c->slot].sessions >= SESSIONS_MAX ||
+	if (relays[c->slot].sessions >= sessions_max ||
 	    admit_add(&n.open, NULL, &a) != REASON_NONE) {
 		log_warnx("relay %u announced a session twice", c->slot);
 		return;
@@ -603,6 +623,8 @@ dialer_commit(struct conf *newconf, struct conf *old)
 
 	resolve_configure(nexthosts, newconf);
 	nexthosts = NULL;
+	conf_unref(previous);
+	previous = old != NULL ? conf_ref(old) : NULL;
 	for (a = admit_first(0); a != NULL; a = admit_next(a)) {
 		announced_dest(a);
 		reconsider(a);
@@ -626,11 +648,26 @@ on_count_timer(int fd, short what, void *arg)
 	evtimer_add(&count_timer, &tv);
 }
 
+/*
+ * Each session of a relay holds a descriptor, and relays have as many as we.
+ * Twice that leaves room for ends that a busy channel has not told yet.
+ */
+static void
+limit_sessions(void)
+{
+	struct rlimit	 rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 &&
+	    rl.rlim_cur < SESSIONS_MAX / 2)
+		sessions_max = (unsigned)rl.rlim_cur * 2;
+}
+
 static void
 dialer_init(const struct msg_hello *hello)
 {
 	const char	*why;
 
+	limit_sessions();
 	if (resolve_init(&why) == -1)
 		fatalx("c-ares: %s", why);
 	evtimer_set(&announce_timer, on_announce_timer, NULL);

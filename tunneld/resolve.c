@@ -23,9 +23,14 @@
  * c-ares is used for its wire side only: ares_query() and the parsers of
  * replies.  Its other lookups open /etc/hosts, services or gai.conf each
  * time, which the sandbox forbids.  Servers are set by hand for the same
- * reason.  Its own tries: 2 s, then twice that.
+ * reason.
+ *
+ * Each server is asked in turn, and after a round again, with twice the
+ * patience.  The first round has to end within half of "timeout connect", or
+ * a dead server would hide a good one.  A channel takes its patience when it
+ * is made, which opens files, too: so there is one for each, made before the
+ * sandbox, and one of them is in use.
  */
-#define DNS_TIMEOUT_MS	2000
 #define DNS_TRIES	3
 #define SERVERS_MAX	8
 
@@ -65,7 +70,9 @@ struct watch {				/* a socket of c-ares */
 	int		 fd;
 };
 
-static ares_channel		 channel;
+static const int		 patience[] = { 2000, 1000, 500, 250, 125 };
+static ares_channel		 channels[nitems(patience)];
+static ares_channel		 channel;	/* the one in use */
 static struct event		 timer;
 static TAILQ_HEAD(, lookup)	 lookups = TAILQ_HEAD_INITIALIZER(lookups);
 static TAILQ_HEAD(, watch)	 watches = TAILQ_HEAD_INITIALIZER(watches);
@@ -95,7 +102,7 @@ static void
 on_socket(int fd, short what, void *arg)
 {
 	/* The watch may be gone when this returns. */
-	ares_process_fd(channel, what & EV_READ ? fd : ARES_SOCKET_BAD,
+	ares_process_fd(arg, what & EV_READ ? fd : ARES_SOCKET_BAD,
 	    what & EV_WRITE ? fd : ARES_SOCKET_BAD);
 	set_timer();
 }
@@ -124,37 +131,51 @@ on_state(void *arg, ares_socket_t fd, int readable, int writable)
 		TAILQ_INSERT_TAIL(&watches, w, entry);
 	}
 	event_set(&w->ev, fd, EV_PERSIST | (readable ? EV_READ : 0) |
-	    (writable ? EV_WRITE : 0), on_socket, NULL);
+	    (writable ? EV_WRITE : 0), on_socket, *(ares_channel *)arg);
 	if (event_add(&w->ev, NULL) == -1)
 		fatal("resolve: event_add");
+}
+
+static int
+channel_init(ares_channel *c, int ms)
+{
+	struct ares_options	 o;
+
+	memset(&o, 0, sizeof(o));
+	o.flags = ARES_FLAG_NOALIASES | ARES_FLAG_NOSEARCH;
+	o.timeout = ms;
+	o.tries = DNS_TRIES;
+	o.ndots = 1;
+	o.lookups = (char *)(uintptr_t)"b";
+	o.sock_state_cb = on_state;
+	o.sock_state_cb_data = c;
+	return (ares_init_options(c, &o, ARES_OPT_FLAGS |
+	    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
+	    ARES_OPT_LOOKUPS | ARES_OPT_SERVERS | ARES_OPT_DOMAINS |
+	    ARES_OPT_SORTLIST | ARES_OPT_SOCK_STATE_CB));
 }
 
 int
 resolve_init(const char **why)
 {
-	struct ares_options	 o;
-	int			 r;
+	size_t	 i;
+	int	 r;
 
 	if ((r = ares_library_init(ARES_LIB_INIT_ALL)) != ARES_SUCCESS) {
 		*why = ares_strerror(r);
 		return (-1);
 	}
-	memset(&o, 0, sizeof(o));
-	o.flags = ARES_FLAG_NOALIASES | ARES_FLAG_NOSEARCH;
-	o.timeout = DNS_TIMEOUT_MS;
-	o.tries = DNS_TRIES;
-	o.ndots = 1;
-	o.lookups = (char *)(uintptr_t)"b";
-	o.sock_state_cb = on_state;
-	r = ares_init_options(&channel, &o, ARES_OPT_FLAGS |
-	    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
-	    ARES_OPT_LOOKUPS | ARES_OPT_SERVERS | ARES_OPT_DOMAINS |
-	    ARES_OPT_SORTLIST | ARES_OPT_SOCK_STATE_CB);
-	if (r != ARES_SUCCESS) {
+	for (i = 0; i < nitems(channels); i++) {
+		if ((r = channel_init(&channels[i], patience[i])) ==
+		    ARES_SUCCESS)
+			continue;
 		*why = ares_strerror(r);
+		while (i > 0)
+			ares_destroy(channels[--i]);
 		ares_library_cleanup();
 		return (-1);
 	}
+	channel = channels[0];
 	evtimer_set(&timer, on_timer, NULL);
 	return (0);
 }
@@ -171,8 +192,10 @@ void
 resolve_done(void)
 {
 	struct lookup	*l;
+	size_t		 i;
 
-	ares_destroy(channel);
+	for (i = 0; i < nitems(channels); i++)
+		ares_destroy(channels[i]);
 	ares_library_cleanup();
 	event_del(&timer);
 	while ((l = TAILQ_FIRST(&lookups)) != NULL)
@@ -345,20 +368,39 @@ take_servers(const struct conf *c)
 	return (false);
 }
 
+/* The most patient one that leaves half of the time for connecting. */
+static ares_channel
+pick_channel(const struct conf *c)
+{
+	uint64_t	 round;
+	size_t		 i;
+
+	for (i = 0; i < nitems(patience) - 1; i++) {
+		round = (uint64_t)patience[i] * 1000 * nservers;
+		if (c->t_connect == OFF || round <= c->t_connect / 2)
+			break;
+	}
+	return (channels[i]);
+}
+
 void
 resolve_configure(struct hosts *h, const struct conf *c)
 {
 	struct lookup	*l;
+	ares_channel	 old = channel;
+	bool		 changed;
 	int		 r;
 
 	hosts_free(table);
 	table = h;
-	if (!take_servers(c))
+	changed = take_servers(c);
+	channel = pick_channel(c);
+	if (!changed && channel == old)
 		return;
 	/* c-ares takes new servers only while nothing is on its way. */
 	TAILQ_FOREACH(l, &lookups, entry)
 		l->again = l->asked;
-	ares_cancel(channel);
+	ares_cancel(old);
 	if ((r = set_servers()) != ARES_SUCCESS) {
 		log_warnx("cannot set name servers: %s", ares_strerror(r));
 		nservers = 0;

@@ -35,8 +35,9 @@ int	 resolve_init(const char **why);
 void	 resolve_done(void);
 
 /*
- * Use this table (taken over) and these name servers from now on.  Lookups
- * on their way begin again when the servers have changed.
+ * Use this table (taken over) and these name servers from now on, asking all
+ * of them within half of t_connect.  Lookups on their way begin again when the
+ * servers, or how long each is waited for, have changed.
  */
 void	 resolve_configure(struct hosts *, const struct conf *);
 

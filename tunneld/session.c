@@ -24,7 +24,7 @@
 #define BUDGET_STILL	1000000		/* no progress for this long */
 
 struct sessions	 sessions = RB_INITIALIZER(&sessions);
-unsigned	 session_count, session_live;
+unsigned	 session_count, session_live, session_farewells;
 static uint64_t	 counter;
 
 static int
@@ -97,6 +97,7 @@ session_free(struct session *s)
 	session_finish(s);
 	RB_REMOVE(sessions, &sessions, s);
 	session_count--;
+	session_farewells -= s->farewell;
 	stats->connections = session_count;
 	upgrade_free(s);
 	free(s->early);

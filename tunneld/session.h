@@ -111,6 +111,7 @@ struct session {
 
 	bool		v1;		/* tunneld.tcp.v1 */
 	bool		sokken;
+	bool		farewell;	/* upgraded only to be told a Close */
 	bool		asked;		/* OPEN was sent or waits for a dialer */
 	bool		admitted;
 	bool		connected;	/* CONNECTED came */
@@ -147,6 +148,8 @@ struct session {
 RB_HEAD(sessions, session);
 RB_PROTOTYPE(sessions, session, node, session_cmp)
 extern struct sessions sessions;
+#define FAREWELLS_MAX	64		/* of a relay at a time */
+extern unsigned session_farewells;
 extern unsigned session_count;		/* with those that only linger */
 extern unsigned session_live;		/* without them */
 

@@ -441,7 +441,16 @@ handle_request(struct session *s)
 		dial_ask(s);
 		return;
 	}
-	/* The Close can only be said on a WebSocket; no target is touched. */
+	/*
+	 * The Close can only be said on a WebSocket; no target is touched.
+	 * The dialer is not asked either: no limit would hold for these.
+	 */
+	if (session_farewells >= FAREWELLS_MAX) {
+		upgrade_refuse(s, REASON_UNAVAILABLE, NULL);
+		return;
+	}
+	s->farewell = true;
+	session_farewells++;
 	upgrade_accept(s);
 	session_abort(s, 'P', reason);
 }

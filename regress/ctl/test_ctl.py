@@ -319,11 +319,33 @@ def test_group_is_allowed(t):
     gid = os.stat(d.sock).st_gid
     ctl = t.public(t.tunnelctl)
     rc, out, err = t.run([ctl, "-s", d.sock, "show", "health"],
-                         user=USER, group="daemon", extra_groups=[gid])
+                         user="daemon", group="daemon", extra_groups=[gid])
     eq(rc, 0, err)
     rc, out, err = t.run([ctl, "-s", d.sock, "show", "health"],
-                         user=USER, group="daemon", extra_groups=[])
+                         user="daemon", group="daemon", extra_groups=[])
     eq(rc, 1, "not a member")
+
+
+@needs_root
+def test_worker_is_refused(t):
+    """A dialer that was taken over gives no orders: not by its group, and
+    not by a socket that is open to everybody."""
+    for mode in ("0660", "0666"):
+        sock = t.path("m%s.sock" % mode)
+        d = t.daemon('control socket "%s" mode %s\n' % (sock, mode) +
+                     server(BODY), name="m" + mode)
+        d.sock = sock
+        gid = os.stat(sock).st_gid
+        ctl = [t.public(t.tunnelctl), "-s", sock]
+        for words in (["show", "health"], ["reload"], ["log", "debug"]):
+            rc, out, err = t.run(ctl + words, user=USER, group=gid,
+                                 extra_groups=[])
+            eq((rc, out), (1, ""))
+            has(err, "permission denied")
+        rc, out, err = t.run(ctl + ["show", "health"], user="daemon",
+                             group="daemon", extra_groups=[gid])
+        eq(rc, 0, err)
+        eq(len(d.logs("reload")), 0)
 
 
 def raw(d):

@@ -106,6 +106,36 @@ def test_mute_server(t):
     ok(time.monotonic() - began < 3 * t.slow, "in time")
 
 
+def test_mute_server_first(t):
+    """A dead name server does not hide a good one, however short "timeout
+    connect" is; also after a reload has changed it."""
+    e = t.serve(echo)
+    mute = DnsStub({"a.test": {"drop": True}})
+    good = DnsStub({"a.test": {"A": ["127.0.0.1"]}})
+    for s in (mute, good):
+        s.__enter__()
+        t.defer(s.stop)
+    conf = "".join("resolver 127.0.0.1 port %d\n" % s.port
+                   for s in (mute, good)) + \
+        'hosts "%s"\n' % t.write("hosts", "") + server(
+            '\tlocation "/t/*" { forward to { a.test:%d, 127.0.0.1:%d } }' %
+            (e.port, e.port))
+    d = t.daemon("timeout connect 30s\n" + conf)
+    # Some of these are asked of the good one first.
+    for limit in ("2s", "1900ms", "1800ms"):
+        d.reload("timeout connect %s\n" % limit + conf)
+        ask(t, d, "a.test:%d" % e.port).echo_check(b"x")
+    ok(mute.questions, "the mute one was asked, too")
+
+
+def test_nxdomain_and_silence(t):
+    """The name does not exist, though only one family was answered."""
+    d, dns = start(t, {"half.test": {"rcode-A": "NXDOMAIN",
+                                     "drop": "AAAA"}}, ["half.test:1"], [],
+                   top="timeout connect 700ms\n")
+    ask(t, d, "half.test:1").expect_close(1011, "no such name")
+
+
 def test_slow_answer(t):
     """A slow name does not hold up others."""
     e = t.serve(echo)

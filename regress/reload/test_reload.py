@@ -8,10 +8,10 @@ import threading
 import time
 
 from lib import procs
-from lib.daemon import gateway, server
+from lib.daemon import forward, gateway, server
 from lib.harness import eq, has, needs_root, ok, smoke, stays, timeout, \
     wait_until
-from lib.peers import connect, echo
+from lib.peers import connect, echo, recv_exact
 from lib.traffic import Knocker, both_ways
 from lib.wsraw import request, upgrade
 
@@ -238,6 +238,47 @@ def test_removal_in_a_storm(t):
         for x in storms:
             x.end()
     eq(lost, 0, "lost of %d connections" % n)
+
+
+@timeout(90)
+@needs_root
+def test_forward_moves_in_a_storm(t):
+    """A forward gets another server and path: whoever connects meanwhile
+    reaches the old server by the old path or the new by the new."""
+    urls = []
+    for name in ("one", "two"):
+        e = t.serve(echo, backlog=512)
+        s = t.daemon(server(gateway(e.port, "/" + name)), name=name)
+        urls.append("ws://127.0.0.1:%d/%s" % (s.port(), name))
+    d = t.daemon(forward(urls[0]))
+    p = d.forward_port()
+    # The parent sends COMMIT to the dialer first, and takes its time.
+    os.sched_setscheduler(d.pid, os.SCHED_IDLE, os.sched_param(0))
+    served, failures, ending = [], [], threading.Event()
+
+    def storm():
+        while not ending.is_set():
+            try:
+                s = connect(p, 20 * t.slow)
+                s.sendall(b"x")
+                eq(recv_exact(s, 1), b"x")
+                s.close()
+                served.append(1)
+            except (OSError, AssertionError) as e:
+                failures.append(repr(e))
+    ths = [threading.Thread(target=storm, daemon=True) for _ in range(4)]
+    t.defer(ending.set)
+    for th in ths:
+        th.start()
+    for i in range(40):
+        d.reload(forward(urls[(i + 1) % 2]))
+        n = len(served)
+        wait_until(lambda: len(served) > n + 5 or failures, "traffic")
+    ending.set()
+    for th in ths:
+        th.join(30 * t.slow)
+    eq(failures[:3], [], "%d of %d" % (len(failures), len(served)))
+    eq([r["message"] for r in d.logs("dial-failed")], [])
 
 
 def test_removed_and_added_again(t):

@@ -7,7 +7,7 @@ seen to send (its versions d771cd1 and 6ad197c), replayed by hand.
 import socket
 
 from lib.daemon import forward, server
-from lib.harness import data, eq, has, ok, smoke
+from lib.harness import data, eq, has, ok, smoke, wait_until
 from lib.peers import echo, expect_fin, expect_rst, recv_all, recv_exact, \
     roundtrip, send_async, source
 from lib.wsraw import BINARY, CLOSE, CONT, WS, Response, accept_for, \
@@ -290,3 +290,26 @@ def test_message_of_32769_bytes(t):
     got, code, _ = w.until_close()
     eq(code, 1009)
     ok(len(got) <= 32769, "%d bytes came back" % len(got))
+
+
+def test_wrong_subprotocol_is_bounded(t):
+    """Those who are only told a Close stand outside of max-sessions: 64 of
+    them in a relay at a time, the next are told by HTTP."""
+    e = t.serve(echo)
+    target = "127.0.0.1:%d" % e.port
+    d, p = start(t, target, extra="\tmax-sessions 1\n")
+    d.reload("prefork 1\n" + "timeout close 30s\n" + server(
+        '\tmax-sessions 1\n\tlocation "/tunnel/*" { forward to { %s } '
+        'subprotocol "sokken" }' % target))
+    wait_until(lambda: len(d.workers("relay")) == 1, "one relay")
+    held = [client(t, p, target, protocol="binary") for _ in range(64)]
+    for _ in range(3):
+        r = client(t, p, target, protocol="binary")
+        eq(getattr(r, "status", 101), 503)
+    w = client(t, p, target)            # a good one has its place
+    w.binary(b"x")
+    eq(w.recv(1), b"x")
+    for h in held[:2]:                  # who goes makes room
+        h.expect_close(1008, "client not using sokken subprotocol")
+    wait_until(lambda: isinstance(client(t, p, target, protocol="binary"),
+                                  WS), "room")

@@ -343,7 +343,7 @@ test_ids(void **state)
 	assert_true(f1 != 0 && f2 != 0 && f1 != f2);
 
 	/* Order, kind and all else may change. */
-	c = next(c, "forward unix \"/f\" via \"ws://other\" half-close close\n"
+	c = next(c, "forward unix \"/f\" via \"ws://h/other\" half-close close\n"
 	    "forward 127.0.0.1 port 3 via \"ws://h\"\n" S("b", "2", "")
 	    "server \"a\" { listen on 127.0.0.1 port 9\n"
 	    "listen on 127.0.0.1 port 1\n"
@@ -369,6 +369,36 @@ test_ids(void **state)
 	assert_int_not_equal(loc_id(c, "a", "/a"), xa);
 	assert_int_not_equal(TAILQ_FIRST(&c->forwards)->id, f1);
 	assert_int_equal(server(c, "b")->id, b);
+	conf_unref(c);
+}
+
+/*
+ * A forward that gets another server is another one, on the same listener;
+ * also where two stand on equal words.
+ */
+static void
+test_forward_moves(void **state)
+{
+	struct conf_forward	*f, *g;
+	struct conf		*c;
+	uint32_t		 idf, idg, lf, lg;
+
+	c = next(NULL, "forward 127.0.0.1 port 0 via \"ws://h/a\"\n"
+	    "forward 127.0.0.1 port 0 via \"ws://i/b\"\n");
+	f = TAILQ_FIRST(&c->forwards);
+	g = TAILQ_NEXT(f, entry);
+	idf = f->id;
+	idg = g->id;
+	lf = TAILQ_FIRST(&f->listens)->id;
+	lg = TAILQ_FIRST(&g->listens)->id;
+	c = next(c, "forward 127.0.0.1 port 0 via \"ws://h:81/a\"\n"
+	    "forward 127.0.0.1 port 0 via \"ws://j/b\"\n");
+	f = TAILQ_FIRST(&c->forwards);
+	g = TAILQ_NEXT(f, entry);
+	assert_true(f->id != idf && f->id != idg);
+	assert_true(g->id != idf && g->id != idg && g->id != f->id);
+	assert_int_equal(TAILQ_FIRST(&f->listens)->id, lf);
+	assert_int_equal(TAILQ_FIRST(&g->listens)->id, lg);
 	conf_unref(c);
 }
 
@@ -578,6 +608,7 @@ main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_forward_moves),
 		cmocka_unit_test(test_ids_aborted),
 		cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_unchangeable),

@@ -5,6 +5,7 @@
 #include "compat.h"
 
 #include <sys/types.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <netinet/in.h>
@@ -25,6 +26,8 @@
 #include "conf_make.h"
 #include "log.h"
 #include "stats.h"
+
+#define FILES	1024			/* our limit of descriptors */
 
 /*
  * What child.c would be.
@@ -488,6 +491,74 @@ test_pending_bound(void **state)
 	memset(r->fd, 0xff, sizeof(r->fd));
 }
 
+/* A relay that lies cannot fill our memory; others do not feel it. */
+static void
+test_sessions_bound(void **state)
+{
+	struct relay	*r = &relay[0];
+	unsigned	 i;
+
+	for (i = 1; i <= FILES * 2; i++) {
+		ask(r, i, ECHO, "");
+		until(&r->n, i);
+		assert_int_equal(r->type[(i - 1) % nitems(r->m)],
+		    MSG_ADMITTED);
+	}
+	ask(r, i, ECHO, "");
+	until(&r->n, i);
+	was(r, (i - 1) % nitems(r->m), MSG_REFUSED, i, REASON_UNAVAILABLE);
+	ask(&relay[1], 1, ECHO, "");
+	until(&relay[1].n, 1);
+	was(&relay[1], 0, MSG_ADMITTED, 1, REASON_NONE);
+	say_closed(r, sid(r, 1));
+	ask(r, i + 1, ECHO, "");
+	until(&r->n, i + 1);
+	was(r, i % nitems(r->m), MSG_ADMITTED, i + 1, REASON_NONE);
+}
+
+/*
+ * A name whose address is taken off the list while it is being connected to:
+ * the connection is not handed out.
+ */
+static void
+test_forbidden_meanwhile(void **state)
+{
+	struct relay	*r = &relay[0];
+	struct conf	*c;
+	struct conf_loc	*l;
+	char		 name[64];
+	unsigned	 i;
+	int		 fd;
+
+	snprintf(name, sizeof(name), "n.test%s", strrchr(holetext, ':'));
+	for (i = 0; i < 2; i++) {
+		c = make_conf(OFF, OFF);
+		free(c->hosts_text);
+		c->hosts_text = strdup("127.0.0.1 n.test\n");
+		l = conf_loc_by_id(c, LIST);
+		make_target(l, name);
+		if (i == 0)
+			make_target(l, holetext);
+		commit(c);
+		if (i == 0) {
+			ask(r, 1, LIST, name);
+			turns(50);
+			assert_int_equal(r->n, 1);
+			was(r, 0, MSG_ADMITTED, 1, REASON_NONE);
+		}
+	}
+	/* Nothing is known of the address yet; now there is room in it. */
+	turns(20);
+	assert_int_equal(r->n, 1);
+	assert_int_equal(fcntl(hole[0], F_SETFL, O_NONBLOCK), 0);
+	while (r->n < 2) {
+		if ((fd = accept(hole[0], NULL, NULL)) != -1)
+			close(fd);
+		turns(20);
+	}
+	was(r, 1, MSG_FAILED, 1, REASON_TARGET_NOT_ALLOWED);
+}
+
 static void
 test_reload(void **state)
 {
@@ -535,6 +606,23 @@ test_reload(void **state)
 		was(r, i, MSG_REVOKE, i == 8 ? 2 : 4, REASON_REVOKED);
 	assert_int_equal(stats->dial_failures[REASON_REVOKED], 1);
 
+	/*
+	 * Relays commit after us: their forward is opened where it led, but
+	 * not after a further reload.
+	 */
+	fill(&o, sid(r, 6), 0, "", "192.0.2.1");
+	o.server = 0;
+	o.forward = 7;
+	o.type = SESSION_FORWARD;
+	send_open(r, &o);
+	until(&r->n, 12);
+	was(r, 11, MSG_CONNECTED, 6, REASON_NONE);
+	assert_string_equal(r->m[11].target, target);
+	say_closed(r, sid(r, 6));
+	r->n = 10;
+	close(r->fd[11]);
+	r->fd[11] = -1;
+
 	/* A fixed target that moved; a source that is no longer allowed. */
 	for (i = 0; i < 2; i++) {
 		c = make_conf(OFF, OFF);
@@ -550,6 +638,11 @@ test_reload(void **state)
 	was(r, 11, MSG_REVOKE, 3, REASON_REVOKED);
 	/* They are counted until the relay has closed them. */
 	assert_int_equal(admit_server_count(1), 4);
+	o.forward = 77;
+	o.session = sid(r, 7);
+	send_open(r, &o);
+	until(&r->n, 13);
+	was(r, 12, MSG_REFUSED, 7, REASON_TARGET_NOT_ALLOWED);
 }
 
 /*
@@ -622,12 +715,17 @@ main(void)
 		T(test_strangers),
 		T(test_closed_while_dialling),
 		T(test_pending_bound),
+		T(test_sessions_bound),
 		T(test_reload),
+		T(test_forbidden_meanwhile),
 	};
+	struct rlimit	 rl;
 	struct addr	 a;
 	size_t		 i;
 	int		 r;
 
+	rl.rlim_cur = rl.rlim_max = FILES;
+	(void)setrlimit(RLIMIT_NOFILE, &rl);
 	base = event_init();
 	log_to(quiet, NULL);
 	dialer_ops.init(NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* session_test.c: the budget of bytes that wait in a relay; bursts of Pings. */
-/* LINK: tunneld/session.c tunneld/pump.c tunneld/wsend.c tunneld/conn.c tunneld/wheel.c tunneld/reason.c lib/ws.c lib/utf8.c compat/sockopt.c */
+/* LINK: tunneld/session.c tunneld/pump.c tunneld/wsend.c tunneld/conn.c tunneld/splice.c tunneld/wheel.c tunneld/reason.c lib/ws.c lib/utf8.c compat/sockopt.c */
 
 #include "compat.h"
 
