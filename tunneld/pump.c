@@ -249,6 +249,7 @@ feed(struct session *s, uint8_t *buf, size_t len)
 			ws_fin(s);
 			break;
 		case WS_EV_PING:
+			s->pinged = true;
 			batch_flush(s);
 			wsend_pong(s, o.ctl, o.ctllen);
 			break;
