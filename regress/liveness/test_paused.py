@@ -5,7 +5,7 @@ import socket
 import time
 
 from lib.daemon import forward, gateway, server
-from lib.harness import eq, ok, stays
+from lib.harness import eq, kinds, ok, stays
 from lib.pausing import until_paused
 from lib.peers import SMALL, recv_exact
 from lib.wsraw import BINARY, PING, PONG, frame, ws_accept
@@ -43,6 +43,7 @@ def pair(t, rcvbuf=None):
     return li, s, c
 
 
+@kinds("plain", "asan")
 def test_paused_forward(t):
     """The forward is paused by its local peer, and the gateway pings it."""
     li, s, c = pair(t)
@@ -50,6 +51,7 @@ def test_paused_forward(t):
     paused(t, li.accept(), a, c, s, "bytes-out")
 
 
+@kinds("plain", "asan")
 def test_paused_gateway(t):
     """The gateway is paused by its target, and the forward pings it."""
     li, s, c = pair(t, SMALL)
@@ -76,6 +78,7 @@ def flooded(t, top):
     return a, w, time.monotonic()
 
 
+@kinds("plain", "asan")
 def test_pongs_are_in_time(t):
     """Unsolicited Pongs: at least every half ping timeout."""
     a, w, began = flooded(t, "ping every 6s timeout 2s\n")
@@ -88,6 +91,7 @@ def test_pongs_are_in_time(t):
        (time.monotonic() - began))
 
 
+@kinds("plain", "asan")
 def test_pongs_although_ping_is_off(t):
     """Whoever pings us wants to see life, whether we ping or not."""
     a, w, began = flooded(t, "ping off\n")

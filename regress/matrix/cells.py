@@ -15,6 +15,7 @@ from matrix.victim import ACK
 BULK = 8 << 20
 MID = 2 << 20                   # "in mid-stream" begins here
 HALF = 1 << 20
+SWEEP = 20                      # a relay looks at paused ends every 15 s
 IDLE = 21                       # the first Pings, after 20 s, are answered
 
 
@@ -79,6 +80,21 @@ def prefix(o, s, floor):
     """As arrived(), for streams that were cut."""
     got = arrived(o, s.sent, floor)
     return "prefix" if got == "all" else got
+
+
+def rst_stalled(p, side, big):
+    """RST by the end that sends, while the other one does not read; past the
+    time when a relay looks at what it does not read either."""
+    s, o = p.end(side), p.other(side)
+    o.limit(0)
+    s.flood(24 << 20, 2)
+    floor = s.confirmed()
+    s.rst()
+    # One read may have been under way.
+    stays(lambda: not o.seen and o.count <= 4 * CHUNK, "stalled", SWEEP)
+    o.limit(None)
+    end = o.wait_end()
+    return Seen(prefix(o, s, floor), end)
 
 
 def rst_confirmed(p, side, big):
@@ -249,7 +265,8 @@ def stall(p, side, big, seconds=90):
 
 
 DO = {
-    "fin": fin, "rst": rst, "rst-confirmed": rst_confirmed, "half": half,
+    "fin": fin, "rst": rst, "rst-stalled": rst_stalled,
+    "rst-confirmed": rst_confirmed, "half": half,
     "kill-unread": kill_unread, "kill-sending": kill_sending,
     "kill-between": kill_between, "refuse": unreachable,
     "hole": unreachable, "stall": stall, "stall-small": stall,

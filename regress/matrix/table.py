@@ -11,6 +11,8 @@ ENDS = {
                      "of tunneld.tcp.v1)",
     "rst":           "* RST by the end that sends",
     "rst-confirmed": "* the end that reads confirms 1 MiB, then RST",
+    "rst-stalled":   "* RST by the end that sends, 20 s before the other one "
+                     "reads on",
     "half":          "a request, FIN, the reply of the other end, its FIN",
     "kill-unread":   "* kill -9 of an end that has confirmed 1 MiB and has "
                      "unread data: its kernel sends RST",
@@ -58,6 +60,8 @@ gateway client half           | all, no reply | fin | close 1000 | -D closed 100
 gateway client kill-unread    | all | rst | - | CD reset-by-client -
 gateway client kill-sending   | prefix | rst | - | CD truncated 1006
 gateway client kill-between   | all | fin | - | -D no-close 1006
+gateway target rst-stalled    | prefix | close 1011 | - | TD reset-by-target 1011
+gateway client rst-stalled    | prefix | rst | - | CD reset-by-client -
 gateway client stall          | all, all | close 1000 | fin | -D closed 1000
 gateway client stall-small    | ended early | rst | close 1011 | DD ping-timeout 1011
 
@@ -78,6 +82,8 @@ gateway-v1 client half          | all, reply | fin | fin | -D closed 1000
 gateway-v1 client kill-unread   | all | rst | - | CD reset-by-client -
 gateway-v1 client kill-sending  | prefix | rst | - | CD truncated 1006
 gateway-v1 client kill-between  | all | rst | - | CD no-close 1006
+gateway-v1 target rst-stalled   | prefix | close 4000 | - | TD reset-by-target 4000
+gateway-v1 client rst-stalled   | prefix | rst | - | CD reset-by-client -
 gateway-v1 client stall         | all, all | fin | fin | -D closed 1000
 gateway-v1 client stall-small   | ended early | rst | close 1011 | DD ping-timeout 1011
 
@@ -97,6 +103,8 @@ tunneld client rst-confirmed  | all | rst | - | CD reset-by-client 4000 | CD res
 tunneld client half           | all, reply | fin | fin | -D closed 1000 | -D closed 1000
 tunneld client kill-unread    | all | rst | - | CD reset-by-client 4000 | CD reset-by-client 4000
 tunneld client kill-sending   | prefix | fin | - | -D closed 1000 | -D closed 1000
+tunneld target rst-stalled    | prefix | rst | - | TD reset-by-target 4000 | TD reset-by-target 4000
+tunneld client rst-stalled    | prefix | rst | - | CD reset-by-client 4000 | CD reset-by-client 4000
 tunneld client stall          | all, all | fin | fin | -D closed 1000 | -D closed 1000
 tunneld client stall-small    | all, all | fin | fin | -D closed 1000 | -D closed 1000
 
@@ -157,6 +165,8 @@ tunneld * kill-between | TCP has no frames: as kill-sending
 websockify * kill-between | TCP has no frames: as kill-sending
 websockify target rst-confirmed | FIN or RST: websockify drops the connection without Close, and its kernel sends RST if data is unread; see websockify-strict
 websockify target kill-unread | as rst-confirmed
+websockify * rst-stalled | what it has queued is lost in itself: as rst
+websockets * rst-stalled | what it has read ahead is its own: as rst
 websockify-strict * * | as websockify
 websockets client kill-between | TCP has no frames: as kill-sending
 websockets target half | the library can only close
