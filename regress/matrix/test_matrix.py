@@ -67,6 +67,10 @@ def column(t, col, ends, parallel=False, top=""):
             print("differs, expected:%s" %
                   table.line(cell, want)[len("differs, expected:"):])
             bad.append(table.line(cell, seen))
+    for d in (bench.forward, bench.gateway):
+        n = d.d.stats().get("spliced_bytes_total") if d else None
+        if n is not None:
+            print("%s: %s bytes went by splice(2)" % (d.d.name, n))
     sys.stdout.flush()
     if bad:
         raise Failure("%d cells differ:\n%s" % (len(bad), "\n".join(bad)))
