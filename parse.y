@@ -232,11 +232,14 @@ lstmt	: FORWARD w_to TO w_target STRING w_port PORT w_portno STRING {
 	| MESSAGE w_max MAXIMUM w_size STRING {
 		conf_set(b, SET_LOC_MESSAGE, $1, $5);
 	}
-	| STRICT w_close STRING w_yesno STRING {
-		conf_loc_strict(b, $1, $3, $5);
-	}
+	| strict
 	| subprotocol
 	| include
+	;
+
+strict	: STRICT w_close STRING w_yesno STRING {
+		conf_set_strict(b, $1, $3, $5);
+	}
 	;
 
 subprotocol
@@ -270,7 +273,8 @@ fstmts	: /* empty */
 	| fstmts error SYNC		{ yyerrok; in_forward(); }
 	;
 
-fopt	: subprotocol
+fopt	: strict
+	| subprotocol
 	| MESSAGE w_max MAXIMUM w_size STRING {
 		conf_set(b, SET_FORWARD_MESSAGE, $1, $5);
 	}
@@ -291,8 +295,8 @@ w_close	: { want("\"close\""); } ;
 w_control: { want("\"socket\" and a path, or \"off\""); } ;
 w_dir	: { want("the path of a directory, or \"off\""); } ;
 w_file	: { want("the name of a file in quotes"); } ;
-w_fopt	: { want("subprotocol, half-close, message, \"{\" or the end of "
-		"the line"); } ;
+w_fopt	: { want("subprotocol, half-close, message, strict, \"{\" or the "
+		"end of the line"); } ;
 w_format: { want("text, json or pretty"); } ;
 w_from	: { want("\"from\""); } ;
 w_fwdaddr: { want("a numeric address or *, or \"unix\" and a path"); } ;
@@ -512,7 +516,7 @@ static void
 in_forward(void)
 {
 	level = 1;
-	want("half-close, message, subprotocol or \"}\"");
+	want("half-close, message, strict, subprotocol or \"}\"");
 }
 
 /* Start reading; -1: reported. */

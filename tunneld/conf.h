@@ -151,6 +151,7 @@ struct conf_forward {
 	struct wsurl	url;
 	char		*urltext;
 	bool		sokken;		/* subprotocol "sokken" */
+	bool		strict_close;
 	enum half_close	half_close;
 	uint64_t	half_close_wait; /* usec, default 60 s; OFF: no limit */
 	uint64_t	message_max;	/* outgoing; 0: default */

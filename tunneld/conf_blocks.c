@@ -546,15 +546,18 @@ conf_loc_allow(struct build *b, const struct word *kw, const struct word *list)
 }
 
 void
-conf_loc_strict(struct build *b, const struct word *kw,
+conf_set_strict(struct build *b, const struct word *kw,
     const struct word *what, const struct word *yesno)
 {
+	bool	*strict = b->loc != NULL ? &b->loc->strict_close :
+		    &b->forward->strict_close;
+
 	if (!build_once(b, SET_STRICT, kw))
 		return;
 	if (strcmp(what->text, "close") != 0)
 		lex_error(b->lx, what, "\"close\"");
 	if (strcmp(yesno->text, "yes") == 0)
-		b->loc->strict_close = true;
+		*strict = true;
 	else if (strcmp(yesno->text, "no") != 0)
 		lex_error(b->lx, yesno, "yes or no");
 }

@@ -109,7 +109,7 @@ void	 conf_loc_text(struct build *, const struct word *kw,
 	    const struct word *any);
 void	 conf_loc_allow(struct build *, const struct word *kw,
 	    const struct word *list);
-void	 conf_loc_strict(struct build *, const struct word *kw,
+void	 conf_set_strict(struct build *, const struct word *kw,
 	    const struct word *what, const struct word *yesno);
 /* Of a location or forward. */
 void	 conf_set_subprotocol(struct build *, const struct word *kw,

@@ -349,6 +349,7 @@ print_forward(const struct conf_forward *fw, FILE *f)
 		duration(f, "\thalf-close wait", fw->half_close_wait);
 	if (fw->message_max != 0)
 		size(f, "\tmessage max", fw->message_max);
+	fprintf(f, "\tstrict close %s\n", fw->strict_close ? "yes" : "no");
 	fprintf(f, "}\n");
 }
 

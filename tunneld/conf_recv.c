@@ -318,6 +318,7 @@ get_forward(struct conf *c, struct ibuf *b)
 	r |= get_u32(b, &f->id);
 	r |= get_text(b, &f->urltext, URL_MAX - 1);
 	r |= get_bool(b, &f->sokken);
+	r |= get_bool(b, &f->strict_close);
 	r |= get_word(b, HALF_CLOSE_CLOSE + 1, &half);
 	r |= get_u64(b, &f->half_close_wait);
 	r |= get_u64(b, &f->message_max);

@@ -329,6 +329,7 @@ send_forward(struct sender *s, const struct conf_forward *f)
 	r = ibuf_add_n32(b, f->id);
 	r |= put_str(b, f->urltext);
 	r |= put_bool(b, f->sokken);
+	r |= put_bool(b, f->strict_close);
 	r |= ibuf_add_n8(b, f->half_close);
 	r |= ibuf_add_n64(b, f->half_close_wait);
 	r |= ibuf_add_n64(b, f->message_max);

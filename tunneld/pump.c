@@ -260,6 +260,7 @@ feed(struct session *s, uint8_t *buf, size_t len)
 			ws_fin(s);
 			break;
 		case WS_EV_PING:
+			s->pinged = true;
 			wsend_pong(s, o.ctl, o.ctllen);
 			break;
 		case WS_EV_PONG:
@@ -284,6 +285,9 @@ feed(struct session *s, uint8_t *buf, size_t len)
 static void
 ws_eof(struct session *s)
 {
+	bool	 strict = session_is_client(s) ? s->fwd->strict_close :
+		    s->loc->strict_close;
+
 	if (s->close_rcvd)
 		return;
 	if (!ws_dec_at_frame_boundary(&s->dec)) {
@@ -293,7 +297,7 @@ ws_eof(struct session *s)
 		/* It did not bother to answer our Close; nothing is lost. */
 		s->close_rcvd = true;
 		ws_fin(s);
-	} else if (s->v1 || (s->loc != NULL && s->loc->strict_close)) {
+	} else if (s->v1 || strict) {
 		s->code = WS_CLOSE_ABNORMAL;
 		ws_broken(s, ws_letter(s), REASON_NO_CLOSE);
 	} else {

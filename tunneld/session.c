@@ -21,6 +21,8 @@
 #define NO_CLOSE_WAIT	60000000	/* WebSocket gone without Close: as
 					 * long as a half-close waits */
 
+#define PAUSED_PONG	5000000		/* half the default ping timeout, since
+					 * the peer's is not known */
 #define BUDGET_STILL	1000000		/* no progress for this long */
 
 struct sessions	 sessions = RB_INITIALIZER(&sessions);
@@ -413,27 +415,44 @@ check_early(struct session *s, uint64_t now)
 }
 
 /*
+ * While we do not read, the peer's Pings lie unread too: a Pong that nobody
+ * asked for must come to it within the time that it gives an answer, which is
+ * shorter than the one between its Pings.  UINT64_MAX: never, since nobody
+ * pings here.
+ */
+static uint64_t
+paused_pong(const struct session *s)
+{
+	const struct conf	*c = s->conf;
+
+	if (s->ws.reading || s->close_sent ||
+	    (c->ping_every == OFF && !s->pinged))
+		return UINT64_MAX;
+	return min(PAUSED_PONG, min(c->ping_every, c->ping_timeout == OFF ?
+	    UINT64_MAX : c->ping_timeout / 2));
+}
+
+/*
  * Design, section 3, "liveness": any byte is life; an unanswered Ping counts
  * only when the answer could have been seen.
  */
 static uint64_t
 check_ping(struct session *s, uint64_t now)
 {
-	uint64_t	 at, quiet;
+	uint64_t	 at, quiet, pong = paused_pong(s);
 
-	if (s->conf->ping_every == OFF || s->close_sent)
-		return UINT64_MAX;
-	if (!s->ws.reading) {
-		at = s->t_sent + s->conf->ping_every;
-		if (now < at)
-			return at;
+	if (pong != UINT64_MAX) {
+		if (now < s->t_sent + pong)
+			return s->t_sent + pong;
 		/* We cannot see Pongs: show life without asking for it. */
 		if (conn_pending(&s->ws) == 0) {
 			wsend_pong(s, NULL, 0);
 			wsend_pongs(s);
 		}
-		return now + s->conf->ping_every;
+		return now + pong;
 	}
+	if (s->conf->ping_every == OFF || s->close_sent)
+		return UINT64_MAX;
 	if (s->ping_waits && s->pong_ever && s->conf->ping_timeout != OFF &&
 	    conn_pending(&s->ws) == 0 && s->t_payload_out <= s->t_ping &&
 	    s->ws.t_in <= s->t_ping) {
@@ -579,6 +598,8 @@ set_timer(struct session *s)
 		else if (s->out_fin && session_is_client(s) && !s->v1)
 			a = min(a, deadline(s->t_close,
 			    s->fwd->half_close_wait));
+		if ((b = paused_pong(s)) != UINT64_MAX)
+			a = min(a, mono_usec() + b);
 		/* One that is over was put off by progress: see check_open() */
 		if (a != UINT64_MAX && a > mono_usec())
 			wheel_hasten(&s->timer, a);

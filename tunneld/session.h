@@ -127,6 +127,7 @@ struct session {
 	bool		doomed;		/* aborted: no more data is taken */
 	bool		ping_waits;	/* a Ping of ours is unanswered */
 	bool		pong_ever;
+	bool		pinged;		/* the peer sends Pings */
 
 	char		state[3];	/* termination state, see tunneld(8) */
 	enum reason	reason;

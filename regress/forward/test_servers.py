@@ -257,6 +257,17 @@ def test_server_fin_without_close(t):
     eq(recv_all(a), b"bytes")
 
 
+def test_server_fin_without_close_strict(t):
+    """strict close yes: it may have been cut, so it does not look complete."""
+    d, a, w = local(t, extra="strict close yes")
+    w.binary(b"bytes")
+    eq(recv_exact(a, 5), b"bytes")
+    w.fin()
+    expect_rst(a)
+    r = d.wait_log("close")
+    eq((r["state"], r["reason"], r["code"]), ("TD", "no-close", 1006))
+
+
 def test_server_fin_inside_frame(t):
     d, a, w = local(t)
     w.raw(frame(BINARY, b"abc", length=1000, form=16))

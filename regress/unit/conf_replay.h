@@ -52,7 +52,7 @@ static const char text[] =
     "	location \"/m\" { metrics allow from { 127.0.0.0/8 } } }\n"
     "forward 127.0.0.1 port 1 via \"ws://h:1/p?q=1\" subprotocol \"sokken\"\n"
     "forward * port 2 via \"ws://[::1]/\" half-close close message max 4K\n"
-    "forward unix \"/f\" via \"ws://h\" half-close wait off\n";
+    "forward unix \"/f\" via \"ws://h\" half-close wait off strict close yes\n";
 
 /* One message as it went over the channel. */
 struct record {
