@@ -14,6 +14,7 @@
 #include "log.h"
 #include "logfile.h"
 #include "parent.h"
+#include "probe.h"
 #include "reload.h"
 #include "shutdown.h"
 #include "supervise.h"
@@ -186,7 +187,7 @@ dispatch(struct worker *w, struct imsg *m)
 	case MSG_SET_LOG_LEVEL:
 		return (got_level(w, m));
 	default:
-		return (-1);
+		return (LAYER(DECODE) ? -1 : 0);
 	}
 }
 
