@@ -145,7 +145,7 @@ send_revoke_relay(void)
 		if ((b = chan_msg(c, MSG_REVOKE)) == NULL ||
 		    msg_answer_put(b, &a) == -1 ||
 		    chan_send(c, b, -1) == -1)
-			return (-1);
+			return (n > 0 ? 0 : -1);	/* cut off */
 	}
 	return (0);
 }
@@ -285,32 +285,47 @@ location(enum loc_kind kind)
 }
 
 static int
-send_open(const struct conf_loc *l, unsigned slot, const char *target)
+send_open(struct msg_open *o, unsigned slot)
 {
 	struct chan	*c = child_peer(ROLE_DIALER, 0);
-	struct msg_open	 o;
 	struct ibuf	*b;
 
-	if (l == NULL || c == NULL)
-		return (-1);
-	memset(&o, 0, sizeof(o));
-	o.session = SID_MAKE(slot, child_hello()->incarnation, 1 << 30);
-	o.server = l->server->id;
-	o.loc = l->id;
-	o.type = SESSION_GATEWAY;
-	if (addr_parse("127.0.0.1", 1, &o.source) == -1)
-		return (-1);
-	(void)strlcpy(o.target, target, sizeof(o.target));
-	if ((b = chan_msg(c, MSG_OPEN)) == NULL || msg_open_put(b, &o) == -1)
+	o->session = SID_MAKE(slot, child_hello()->incarnation, 1 << 30);
+	if (c == NULL || addr_parse("127.0.0.1", 1, &o->source) == -1 ||
+	    (b = chan_msg(c, MSG_OPEN)) == NULL || msg_open_put(b, o) == -1)
 		return (-1);
 	return (chan_send(c, b, -1));
 }
 
-/* As a relay would, but we are none. */
+static int
+open_location(enum loc_kind kind, unsigned slot, const char *target)
+{
+	const struct conf_loc	*l = location(kind);
+	struct msg_open		 o;
+
+	if (l == NULL)
+		return (-1);
+	memset(&o, 0, sizeof(o));
+	o.server = l->server->id;
+	o.loc = l->id;
+	o.type = SESSION_GATEWAY;
+	(void)strlcpy(o.target, target, sizeof(o.target));
+	return (send_open(&o, slot));
+}
+
+/* As a relay would, but we are none; control knows forwards only. */
 static int
 send_open_dialer(void)
 {
-	return (send_open(location(LOC_FORWARD), child_hello()->slot, ""));
+	const struct conf_forward	*f;
+	struct msg_open			 o;
+
+	if ((f = TAILQ_FIRST(&child_conf()->forwards)) == NULL)
+		return (-1);
+	memset(&o, 0, sizeof(o));
+	o.forward = f->id;
+	o.type = SESSION_FORWARD;
+	return (send_open(&o, child_hello()->slot));
 }
 
 static int
@@ -318,15 +333,14 @@ send_open_target(void)
 {
 	const char	*target = getenv(PROBE_ENV_TARGET);
 
-	return (send_open(location(LOC_LIST), child_hello()->slot,
+	return (open_location(LOC_LIST, child_hello()->slot,
 	    target != NULL ? target : ""));
 }
 
 static int
 send_open_owner(void)
 {
-	return (send_open(location(LOC_FORWARD), child_hello()->slot + 1,
-	    ""));
+	return (open_location(LOC_FORWARD, child_hello()->slot + 1, ""));
 }
 
 const char *
