@@ -65,16 +65,8 @@ lives(pid_t pid)
 
 /* Its channel ended: if the process is not dead yet, it is of no use. */
 static void
-on_gone(struct chan *c, const char *why)
+end_of(struct worker *w, const char *why)
 {
-	struct worker	*w = c->arg;
-
-	chan_free(c);
-	w->chan = NULL;
-	if (w->role == ROLE_CONTROL)
-		plog_control(NULL);
-	if (w->pid == 0)
-		return;
 	if (strcmp(why, "closed") != 0 && !w->killed && lives(w->pid))
 		log_warnx("channel of %s %u (pid %ld): %s",
 		    role_name(w->role), w->slot, (long)w->pid, why);
@@ -82,6 +74,20 @@ on_gone(struct chan *c, const char *why)
 		log_debug("channel of %s %u (pid %ld): %s",
 		    role_name(w->role), w->slot, (long)w->pid, why);
 	(void)kill(w->pid, SIGKILL);
+}
+
+static void
+on_gone(struct chan *c, const char *why)
+{
+	struct worker	*w = c->arg;
+
+	if (w->role == ROLE_CONTROL)
+		plog_control(NULL);
+	if (w->pid != 0)
+		end_of(w, why);
+	/* Last: it sees that and exits, and would pass for dead already. */
+	chan_free(c);
+	w->chan = NULL;
 }
 
 static void
