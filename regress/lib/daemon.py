@@ -27,11 +27,17 @@ class Daemon:
 
     Added unless written: user and chroot (root), prefork 2, grace 2s, control
     socket, log to a JSON file in the test's directory, level verbose.
+    as_user: root's test starts it as this user id, which t.tmp then belongs
+    to.
     """
 
     def __init__(self, t, conf, name=None, args=(), env=None, bare=False,
-                 debug=True):
+                 debug=True, as_user=None):
         self.t = t
+        self.as_user = as_user
+        self.root = t.root and as_user is None
+        if as_user is not None:
+            os.chown(t.tmp, as_user, as_user)
         self.name = name or t.unique("d")
         self.args = list(args)
         self.env = dict(os.environ, **(env or {}))
@@ -64,7 +70,7 @@ class Daemon:
         if self.bare:
             return conf
         add = []
-        if self.t.root:
+        if self.root:
             if not has_statement(conf, "user"):
                 add.append('user "%s"' % USER)
             if not has_statement(conf, "chroot"):
@@ -88,6 +94,10 @@ class Daemon:
 
     def argv(self):
         a = [self.t.tunneld]
+        if self.as_user is not None:
+            a = ["/usr/bin/setpriv", "--reuid=%d" % self.as_user,
+                 "--regid=%d" % self.as_user, "--clear-groups",
+                 "--inh-caps=-all"] + a
         if self.debug:
             a.append("-d")
         return a + ["-f", self.conf_path] + self.args

@@ -143,27 +143,9 @@ class ProbeDaemon(Daemon):
         env = dict(env or {}, TUNNELD_PROBE_DIR=t.path("probe"))
         if layers is not None:
             env["TUNNELD_PROBE_LAYERS"] = ",".join(layers) or "none"
-        self.user = user
-        super().__init__(t, conf, env=env, **kw)
+        super().__init__(t, conf, env=env, as_user=user, **kw)
         self.layers = layers
         self.expect_exits = self.expect_violations = True
-
-    def argv(self):
-        a = super().argv()
-        if self.user is None:
-            return a
-        return ["/usr/bin/setpriv", "--reuid=%d" % self.user,
-                "--regid=%d" % self.user, "--clear-groups",
-                "--inh-caps=-all"] + a
-
-    def text(self, conf):
-        if self.user is None:
-            return super().text(conf)
-        was, self.t.root = self.t.root, False
-        try:
-            return super().text(conf)
-        finally:
-            self.t.root = was
 
     def row(self, role, n=0):
         return self.workers(role)[n]
@@ -185,7 +167,6 @@ def files(t, owner=None):
     suid = shutil.copy("/usr/bin/id", os.path.join(top, "suid"))
     os.chmod(suid, 0o4755)
     if owner is not None:
-        os.chown(t.tmp, owner, owner)
         os.chown(os.path.join(top, "chmod"), owner, owner)
     t.listen(unix=os.path.join(top, "sock"))
     s = t.socket(socket.socket(socket.AF_UNIX))
