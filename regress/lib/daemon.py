@@ -38,6 +38,7 @@ class Daemon:
         self.root = t.root and as_user is None
         if as_user is not None:
             os.chown(t.tmp, as_user, as_user)
+            self.program = t.public(t.tunneld)
         self.name = name or t.unique("d")
         self.args = list(args)
         self.env = dict(os.environ, **(env or {}))
@@ -97,7 +98,7 @@ class Daemon:
         if self.as_user is not None:
             a = ["/usr/bin/setpriv", "--reuid=%d" % self.as_user,
                  "--regid=%d" % self.as_user, "--clear-groups",
-                 "--inh-caps=-all"] + a
+                 "--inh-caps=-all", self.program]
         if self.debug:
             a.append("-d")
         return a + ["-f", self.conf_path] + self.args

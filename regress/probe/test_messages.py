@@ -37,9 +37,10 @@ class World:
         w = self.t.ws(self.d.port(), "/echo")
         w.echo_check(b"x")
         mine = w.sock.getsockname()[1]
-        for s in self.d.sessions():
-            if s["peer"].endswith(":%d" % mine):
-                self.ws.setdefault(s["worker"], w)
+        relay = [s["worker"] for s in self.d.sessions()
+                 if s["peer"].endswith(":%d" % mine)][0]
+        if self.ws.setdefault(relay, w) is not w:
+            w.sock.close()
         return len(self.ws) == 2
 
     def now(self):
@@ -69,7 +70,9 @@ class World:
     def serves(self):
         """New sessions are served by everybody."""
         for _ in range(6):
-            self.t.ws(self.d.port(), "/echo").echo_check(b"again")
+            w = self.t.ws(self.d.port(), "/echo")
+            w.echo_check(b"again")
+            w.sock.close()
 
     def lives(self, relay):
         self.ws[relay].echo_check(b"still here")
@@ -355,22 +358,32 @@ def test_relay_sends_garbage(t):
 @needs_root
 @timeout(90)
 @kinds("probe")
-def test_others_send_garbage(t):
-    """A relay without a dialer, a dialer without control: not for long."""
-    for role in ("dialer", "control"):
-        w = World(t)
-        sent(w, role, "garbage-to-peers")
-        if role == "dialer":
-            who = [("relay", 0), ("relay", 1)]
-        else:
-            who = [("dialer", 0)]
-        for r, n in who:
-            w.d.wait_worker(r, {"id": n, "pid": w.pids[r, n]}, 40)
-        eq(w.now()["parent", 0], w.pids["parent", 0])
-        if role == "control":
-            w.lives(0)
-            w.lives(1)
-        w.serves()
+def test_dialer_sends_garbage(t):
+    """A relay without a dialer serves nobody: it does not stay."""
+    w = World(t)
+    sent(w, "dialer", "garbage-to-peers")
+    for n in (0, 1):
+        w.d.wait_worker("relay", {"id": n, "pid": w.pids["relay", n]}, 40)
+    eq(w.now()["parent", 0], w.pids["parent", 0])
+    w.serves()
+
+
+@needs_root
+@timeout(90)
+@kinds("probe")
+def test_control_sends_garbage(t):
+    """A dialer without control ends; a relay when it has no session."""
+    w = World(t)
+    sent(w, "control", "garbage-to-peers")
+    w.d.wait_worker("dialer", {"id": 0, "pid": w.pids["dialer", 0]}, 40)
+    w.serves()
+    w.same(but=[("dialer", 0)])
+    w.lives(0)
+    w.lives(1)
+    w.ws[0].sock.close()
+    w.d.wait_worker("relay", {"id": 0, "pid": w.pids["relay", 0]}, 40)
+    w.lives(1)
+    w.serves()
 
 
 @needs_root
