@@ -18,6 +18,12 @@ if [ "$SYSCONFDIR" != "$built" ]; then
 	exit 1
 fi
 
+if grep -q '^#define TUNNELD_PROBES' "$O/config.h"; then
+	echo "install: a build with probes is for tests only: its sandbox" \
+	    "can be switched off; first: ./configure" >&2
+	exit 1
+fi
+
 put() {		# mode, file, destination
 	mkdir -p "$DESTDIR$(dirname "$3")"
 	install -m "$1" "$2" "$DESTDIR$3"

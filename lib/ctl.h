@@ -47,6 +47,9 @@ enum ctl_command {
 	CTL_KILL_SESSION,		/* arg: session id */
 	CTL_RELOAD,
 	CTL_LOG_LEVEL,			/* arg: enum log_level of tunneld */
+#ifdef TUNNELD_PROBES
+	CTL_PROBE,			/* arg: see tunneld/probe_list.h */
+#endif
 	CTL_COMMAND_MAX
 };
 
@@ -59,6 +62,12 @@ struct ctl_request {
 	enum ctl_command command;
 	uint64_t	arg;		/* 0 when the command has none */
 };
+
+#ifdef TUNNELD_PROBES
+#define CTL_PROBE_KEYS(K) K(PROBE, "probe") K(RESULT, "result")
+#else
+#define CTL_PROBE_KEYS(K)
+#endif
 
 /*
  * Keys of rows.  The words are those of the JSON output; "a.b" is member b
@@ -81,7 +90,7 @@ K(UPTIME, "uptime") K(CONNECTIONS, "connections")			\
 K(MAX_CONNECTIONS, "max-connections")					\
 K(CAPACITY, "connections-capacity-percent") K(WORKERS, "workers")	\
 K(DIRECTION, "direction") K(REASON, "reason") K(VALUE, "value")		\
-K(TEXT, "text")
+K(TEXT, "text") CTL_PROBE_KEYS(K)
 #define CTL_KEY_ENUM(id, word) CTL_K_##id,
 enum ctl_key { CTL_KEYS(CTL_KEY_ENUM) CTL_KEY_MAX };
 #undef CTL_KEY_ENUM

@@ -35,6 +35,17 @@ array_name(enum ctl_command c)
 	}
 }
 
+/* Is the answer one object, made of one row? */
+static bool
+one_row(enum ctl_command c)
+{
+#ifdef TUNNELD_PROBES
+	if (c == CTL_PROBE)
+		return true;
+#endif
+	return c == CTL_SHOW_HEALTH;
+}
+
 static void
 json_head(enum ctl_command c)
 {
@@ -190,6 +201,9 @@ json_row(const uint8_t *p, size_t len)
 	case CTL_SHOW_STATS:
 		return stats_row(p, len);
 	case CTL_SHOW_HEALTH:
+#ifdef TUNNELD_PROBES
+	case CTL_PROBE:
+#endif
 		return members(p, len);
 	case CTL_SHOW_SESSIONS:
 	case CTL_SHOW_LISTENERS:
@@ -226,7 +240,7 @@ json_tail(const char *said)
 	else if (command == CTL_SHOW_CONFIG) {
 		json_name(&j, "text");
 		json_stringn(&j, text != NULL ? text : "", textlen);
-	} else if (command != CTL_SHOW_HEALTH) {
+	} else if (!one_row(command)) {
 		json_name(&j, "ok");
 		json_bool(&j, true);
 		json_name(&j, "text");

@@ -256,6 +256,9 @@ text_row(const uint8_t *p, size_t len)
 		return table_row(p, len);
 	switch (command) {
 	case CTL_SHOW_HEALTH:
+#ifdef TUNNELD_PROBES
+	case CTL_PROBE:
+#endif
 		return health_row(p, len);
 	case CTL_SHOW_STATS:
 		return stats_row(p, len);

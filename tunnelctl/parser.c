@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "probe.h"
 #include "tunneld.h"
 #include "tunnelctl.h"
 
@@ -52,9 +53,31 @@ static const struct word t_log[] = {
 	{ .token = T_END }
 };
 
+#ifdef TUNNELD_PROBES
+#define PROBE_WORD(fn, name)						\
+	{ T_WORD, name, NULL, CTL_PROBE, PROBE_##fn, KILL_SECONDS },
+static const struct word t_probe[] = {
+	PROBES(PROBE_WORD)
+	{ .token = T_END }
+};
+
+static const struct word t_role[] = {
+	{ .token = T_WORD, .word = "control", .next = t_probe,
+	    .arg = PROBE_ARG(ROLE_CONTROL, 0) },
+	{ .token = T_WORD, .word = "dialer", .next = t_probe,
+	    .arg = PROBE_ARG(ROLE_DIALER, 0) },
+	{ .token = T_WORD, .word = "relay", .next = t_probe,
+	    .arg = PROBE_ARG(ROLE_RELAY, 0) },
+	{ .token = T_END }
+};
+#endif
+
 static const struct word t_main[] = {
 	{ .token = T_WORD, .word = "kill", .next = t_kill },
 	{ .token = T_WORD, .word = "log", .next = t_log },
+#ifdef TUNNELD_PROBES
+	{ .token = T_WORD, .word = "probe", .next = t_role },
+#endif
 	{ T_WORD, "reload", NULL, CTL_RELOAD, 0, RELOAD_SECONDS },
 	{ .token = T_WORD, .word = "show", .next = t_show },
 	{ .token = T_END }
@@ -121,6 +144,8 @@ parse_command(int argc, char **argv, struct command *cmd, FILE *err)
 			valid(table, err);
 			return -1;
 		}
+		if (w->token != T_SESSION)
+			cmd->req.arg |= w->arg;
 		table = w->next;
 	}
 	if (table != NULL) {
@@ -129,8 +154,6 @@ parse_command(int argc, char **argv, struct command *cmd, FILE *err)
 		return -1;
 	}
 	cmd->req.command = w->command;
-	if (w->token != T_SESSION)
-		cmd->req.arg = w->arg;
 	cmd->deadline = w->seconds;
 	return 0;
 }

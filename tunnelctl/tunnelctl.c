@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "probe.h"
 #include "tunnelctl.h"
 #include "visstr.h"
 
@@ -30,6 +31,10 @@
 
 static const struct output *output = &output_text;
 static bool json;
+#ifdef TUNNELD_PROBES
+static bool probing;
+static unsigned probe;
+#endif
 static struct timespec deadline;
 
 static void usage(void) __attribute__((__noreturn__));
@@ -142,6 +147,24 @@ connect_to(const char *path)
 	return fd;
 }
 
+#ifdef TUNNELD_PROBES
+/* A probe has killed the one who was to tell us of it. */
+static void
+probe_killed(void)
+{
+#define NAME(fn, name) name,
+	static const char *const names[] = { PROBES(NAME) };
+#undef NAME
+	struct ctl_row row;
+
+	ctl_row_init(&row);
+	ctl_row_str(&row, CTL_K_PROBE, names[probe]);
+	ctl_row_str(&row, CTL_K_RESULT, "killed");
+	exit(output->row(row.buf, row.len) == -1 ||
+	    output->tail("") == -1);
+}
+#endif
+
 /* Wait until something can be read, and write what is queued meanwhile. */
 static void
 wait_for(struct imsgbuf *ibuf, int fd)
@@ -168,6 +191,10 @@ wait_for(struct imsgbuf *ibuf, int fd)
 		return;
 	switch (imsgbuf_read(ibuf)) {
 	case 0:
+#ifdef TUNNELD_PROBES
+		if (probing)
+			probe_killed();
+#endif
 		fail("tunneld closed the connection");
 	case -1:
 		if (errno == ERANGE || errno == EBADMSG)
@@ -327,6 +354,10 @@ main(int argc, char *argv[])
 	if (imsg_compose(&ibuf, CTL_REQUEST, REQUEST_ID, 0, -1, buf,
 	    ctl_put_request(buf, &cmd.req)) == -1)
 		fail("imsg_compose: %s", strerror(errno));
+#ifdef TUNNELD_PROBES
+	probing = cmd.req.command == CTL_PROBE;
+	probe = PROBE_ARG_PROBE(cmd.req.arg);
+#endif
 	output->head(cmd.req.command);
 	status = answer(&ibuf, fd);
 	imsgbuf_clear(&ibuf);

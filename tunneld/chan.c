@@ -20,6 +20,7 @@
 #include "addr.h"
 #include "chan.h"
 #include "log.h"
+#include "probe.h"
 
 /*
  *	open --- write error, chan_send() to a closed peer ---> dead
@@ -75,8 +76,8 @@ chan_new(int fd, enum role peer, unsigned slot, uint32_t incarnation,
 	c->gone = gone;
 	c->arg = arg;
 	if (imsgbuf_init(&c->ibuf, fd) == -1 ||
-	    imsgbuf_set_maxsize(&c->ibuf,
-	    CHAN_MAXSIZE - IMSG_HEADER_SIZE) == -1)
+	    imsgbuf_set_maxsize(&c->ibuf, (LAYER(FRAME) ? CHAN_MAXSIZE :
+	    4 * CHAN_MAXSIZE) - IMSG_HEADER_SIZE) == -1)
 		fatal("chan_new: imsgbuf");
 	imsgbuf_allow_fdpass(&c->ibuf);
 

@@ -20,6 +20,7 @@
 #include "child.h"
 #include "conf_xfer.h"
 #include "log.h"
+#include "probe.h"
 #include "sandbox.h"
 #include "stats.h"
 
@@ -33,6 +34,7 @@
 
 #define HELLO_WAIT	10		/* seconds until the sandbox stands */
 #define FLUSH_MS	500		/* for last words */
+#define LOST_PINGS	3		/* of the parent: see peer_lost() */
 #define EARLY_MAX	512		/* records kept while control is away */
 
 struct early {
@@ -44,6 +46,11 @@ static const struct role_ops	*ops;
 static struct msg_hello		 hello;
 static struct chan		*parent;
 static struct chan		*peers[ROLE_MAX][RELAYS_MAX];
+static struct {
+	uint32_t	incarnation;	/* whose channel ended; 0: none */
+	uint32_t	gone;		/* whose process did */
+	unsigned	pings;		/* since then */
+}				 lost[ROLE_MAX];
 static struct conf		*current, *pending;
 static bool			 named, jailed, prepared, ready, retire;
 static struct event		 deadline;
@@ -191,11 +198,46 @@ answer_num(uint32_t type, uint64_t num)
 /*
  * Peers.
  */
+/*
+ * A channel ended, but did the process?  Mostly it did, and the parent says
+ * so.  If not, one of the two has broken the rules and was cut off.  A relay
+ * without a dialer, or a dialer without control, is of no use, and nobody
+ * would notice: it ends, and the supervisor makes a new one.  A relay without
+ * control serves, but is neither seen nor heard: it ends as soon as it has no
+ * session.  Never the other way round: a relay must not be able to end those
+ * that serve all.
+ *
+ * Counted in pings, not by the clock: a parent that is stopped says nothing.
+ */
+static void
+peer_lost(const struct chan *c)
+{
+	if (c->peer > ops->role || c->incarnation == lost[c->peer].gone)
+		return;
+	lost[c->peer].incarnation = c->incarnation;
+	lost[c->peer].pings = 0;
+}
+
+static void
+check_lost(void)
+{
+	enum role	 r;
+
+	for (r = ROLE_CONTROL; r < ROLE_MAX; r++) {
+		if (lost[r].incarnation == 0 ||
+		    ++lost[r].pings <= LOST_PINGS)
+			continue;
+		if (r != ROLE_CONTROL || ops->idle == NULL || ops->idle())
+			fatalx("cut off from the %s", role_name(r));
+	}
+}
+
 static void
 peer_drop(struct chan *c)
 {
 	if (peers[c->peer][c->slot] == c) {
 		peers[c->peer][c->slot] = NULL;
+		peer_lost(c);
 		if (ops->peer_down != NULL)
 			ops->peer_down(c);
 	}
@@ -224,8 +266,12 @@ peer_replaced(struct chan *c)
 static void
 peer_gone(struct chan *c, const char *why)
 {
-	log_debug("channel to %s %u ended: %s", role_name(c->peer), c->slot,
-	    why);
+	if (strcmp(why, "closed") != 0)
+		log_error("channel to %s %u: %s: closed", role_name(c->peer),
+		    c->slot, why);
+	else
+		log_debug("channel to %s %u ended", role_name(c->peer),
+		    c->slot);
 	peer_drop(c);
 }
 
@@ -243,7 +289,8 @@ peer_message(struct chan *c, struct imsg *m)
 		peer_drop(c);
 		return;
 	}
-	ops->message(c, m);
+	if (!PROBE_MESSAGE(c, m))
+		ops->message(c, m);
 }
 
 static void
@@ -267,6 +314,7 @@ got_peer(struct imsg *m)
 	    peer_gone, NULL);
 	c->batching = true;
 	peers[p.role][p.slot] = c;
+	lost[p.role].incarnation = 0;
 	if (p.role == ROLE_CONTROL)
 		log_kept(c);
 	if (ops->peer_up != NULL)
@@ -286,6 +334,9 @@ got_peer_gone(struct imsg *m)
 		fatalx("malformed PEER_GONE");
 	log_debug("%s %u of incarnation %u is gone", role_name(p.role),
 	    p.slot, p.incarnation);
+	lost[p.role].gone = p.incarnation;
+	if (lost[p.role].incarnation == p.incarnation)
+		lost[p.role].incarnation = 0;
 }
 
 /*
@@ -328,6 +379,7 @@ got_stats(struct imsg *m)
 	if (dup2(STDIN_FILENO, STDERR_FILENO) == -1)
 		fatal("stderr");
 #endif
+	PROBE_PREPARE();
 	sandbox_enter(ops->role, &hello, &res);
 	jailed = true;
 	evtimer_del(&deadline);
@@ -480,6 +532,7 @@ parent_message(struct chan *c, struct imsg *m)
 	case MSG_ALIVE:
 		if (chan_signal(parent, MSG_ALIVE_OK) == -1)
 			fatalx("cannot answer ALIVE");
+		check_lost();
 		break;
 	case MSG_DRAIN:
 		got_drain(m);

@@ -42,6 +42,8 @@ struct role_ops {
 	void		(*message)(struct chan *, struct imsg *);
 	/* DRAIN; child_retire() tells which kind.  May be NULL. */
 	void		(*drain)(void);
+	/* May it end without a loss to anybody?  NULL: at any time. */
+	bool		(*idle)(void);
 	/* STOP: end everything now; call child_exit() when done. */
 	void		(*stop)(void);
 };

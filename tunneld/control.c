@@ -15,6 +15,7 @@
 #include "control.h"
 #include "json.h"
 #include "log.h"
+#include "probe.h"
 
 #define FLUSH_MS	200
 #define COUNT_SECONDS	5		/* between counts of descriptors */
@@ -286,6 +287,7 @@ control_peer_down(struct chan *c)
 {
 	if (c->peer == ROLE_RELAY)
 		ctl_relay_down(c->slot);
+	PROBE_PEER_DOWN(c);
 	if (stopping && !any_peer())
 		finish(-1, 0, NULL);
 }

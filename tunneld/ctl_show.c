@@ -11,6 +11,7 @@
 #include "conf.h"
 #include "control.h"
 #include "log.h"
+#include "probe.h"
 
 #define SLICE		64		/* session rows in one question */
 #define WAIT_SESSIONS	2000		/* ms for one slice */
@@ -441,6 +442,11 @@ ctl_request_start(struct ctl_client *c)
 	case CTL_LOG_LEVEL:
 		set_level(c);
 		break;
+#ifdef TUNNELD_PROBES
+	case CTL_PROBE:
+		probe_request(c);
+		break;
+#endif
 	case CTL_COMMAND_MAX:
 		ctl_client_error(c, "no such command");
 		break;

@@ -23,6 +23,7 @@
 #include "log.h"
 #include "msg.h"
 #include "policy.h"
+#include "probe.h"
 #include "resolve.h"
 #include "stats.h"
 
@@ -267,6 +268,8 @@ forget(struct admit *a)
 static bool
 own_session(const struct chan *c, uint64_t id)
 {
+	if (!LAYER(OWNER))
+		return (true);
 	return (SID_SLOT(id) == c->slot && SID_INCARNATION(id) ==
 	    (c->incarnation & ((1U << SID_INCARNATION_BITS) - 1)));
 }
@@ -542,7 +545,7 @@ got_announce(struct chan *c, struct imsg *m)
 static void
 dialer_message(struct chan *c, struct imsg *m)
 {
-	if (c->peer != ROLE_RELAY) {
+	if (c->peer != ROLE_RELAY && LAYER(PEER)) {
 		log_warnx("unexpected %s from %s", msg_name(imsg_get_type(m)),
 		    role_name(c->peer));
 		return;

@@ -14,6 +14,8 @@
 #include "log.h"
 #include "logfile.h"
 #include "parent.h"
+#include "plog.h"
+#include "probe.h"
 #include "reload.h"
 #include "shutdown.h"
 #include "supervise.h"
@@ -186,8 +188,20 @@ dispatch(struct worker *w, struct imsg *m)
 	case MSG_SET_LOG_LEVEL:
 		return (got_level(w, m));
 	default:
-		return (-1);
+		return (LAYER(DECODE) ? -1 : 0);
 	}
+}
+
+/* The reason is to outlive control, too: its successor is told. */
+static void
+rules_broken(struct worker *w, const char *what, uint32_t type,
+    const char *how)
+{
+	if (w->role == ROLE_CONTROL)
+		plog_control(NULL);
+	log_error("%s %u sent %s%s%s", role_name(w->role), w->slot, what,
+	    msg_name(type), how);
+	sup_kill(w, "breaks the rules");
 }
 
 void
@@ -198,13 +212,8 @@ inbox(struct worker *w, struct imsg *m)
 	/* What it sent before the signal reached it. */
 	if (w->killed)
 		return;
-	if (!msg_allowed(type, w->role, ROLE_PARENT)) {
-		log_error("%s %u sent %s, which it may not",
-		    role_name(w->role), w->slot, msg_name(type));
-		sup_kill(w, "breaks the rules");
-	} else if (dispatch(w, m) == -1) {
-		log_error("%s %u sent a malformed %s", role_name(w->role),
-		    w->slot, msg_name(type));
-		sup_kill(w, "breaks the rules");
-	}
+	if (!msg_allowed(type, w->role, ROLE_PARENT))
+		rules_broken(w, "", type, ", which it may not");
+	else if (dispatch(w, m) == -1)
+		rules_broken(w, "a malformed ", type, "");
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "probe.h"
 #include "reason.h"
 #include "stats.h"
 #include "tunneld.h"
@@ -82,7 +83,8 @@ M(SHOW_SESSIONS,	CONTROL,	RELAY)	/* next rows, please */	\
 M(SESSION_ROW,		RELAY,		CONTROL)			\
 M(SESSIONS_END,		RELAY,		CONTROL)			\
 M(KILL_SESSION,		CONTROL,	RELAY)				\
-M(KILL_RESULT,		RELAY,		CONTROL)
+M(KILL_RESULT,		RELAY,		CONTROL)				\
+PROBE_MESSAGES(M)
 
 #define MSG_ENUM(type, from, to) MSG_##type,
 enum msg_type { MSG_NONE, MESSAGES(MSG_ENUM) MSG_MAX };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy.h"
+#include "probe.h"
 
 const char *
 dest_format(const struct dest *d, char *buf, size_t size)
@@ -76,6 +77,20 @@ list_find(const struct conf_loc *loc, const char *text)
 	return (NULL);
 }
 
+/* What comes of a text that no rule names when nobody looks at the rules. */
+static bool
+unruled(struct dest *d, const char *text)
+{
+	char	 host[HOST_MAX + 1];
+	bool	 numeric;
+
+	if (LAYER(POLICY) || hostport_parse(text, host, sizeof(host),
+	    &d->port, &numeric) == -1 || !numeric)
+		return (false);
+	d->kind = TARGET_ADDR;
+	return (addr_parse(host, d->port, &d->addr) == 0);
+}
+
 static void
 decide_forward(const struct conf *c, const struct msg_open *o,
     struct decision *d)
@@ -124,6 +139,8 @@ decide_location(const struct msg_open *o, struct decision *d)
 	}
 	if (o->type != SESSION_GATEWAY)
 		d->refuse = REASON_TARGET_NOT_ALLOWED;
+	else if (unruled(&d->dest, o->target))
+		d->has_dest = true;
 	else if (t == NULL || dest_from_target(&d->dest, t) == -1)
 		/*
 		 * Known before the upgrade, but a browser's script never sees

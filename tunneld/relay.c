@@ -116,6 +116,12 @@ relay_session_gone(void)
 		child_exit(0);
 }
 
+static bool
+relay_idle(void)
+{
+	return session_live == 0;
+}
+
 void
 relay_session_finished(void)
 {
@@ -294,5 +300,6 @@ const struct role_ops relay_ops = {
 	.peer_down = relay_peer_down,
 	.message = relay_message,
 	.drain = relay_drain,
+	.idle = relay_idle,
 	.stop = relay_stop,
 };

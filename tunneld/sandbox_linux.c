@@ -22,6 +22,7 @@
 
 #include "landlock.h"
 #include "log.h"
+#include "probe.h"
 #include "sandbox.h"
 #include "sandbox_seccomp.h"
 
@@ -132,24 +133,28 @@ sandbox_enter(enum role role, const struct msg_hello *h,
 	if (h->jail_root) {
 		/* The dialer must reach UNIX sockets by their path. */
 		if (role != ROLE_DIALER && h->chroot[0] != '\0' &&
-		    !LEAK_RUN) {
+		    !LEAK_RUN && LAYER(CHROOT)) {
 			enter_chroot(h->chroot);
 			res->chroot = true;
 		}
-		drop_user(h->uid, h->gid);
+		if (LAYER(UID))
+			drop_user(h->uid, h->gid);
 	}
-	drop_capabilities();
+	if (LAYER(CAPS))
+		drop_capabilities();
 	/* In case we are too busy to see the channel close. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
 		fatal("PR_SET_PDEATHSIG");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+	if (LAYER(NNP) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		fatal("PR_SET_NO_NEW_PRIVS");
-	if (prctl(PR_SET_DUMPABLE, LEAK_RUN, 0, 0, 0) == -1)
+	if (prctl(PR_SET_DUMPABLE, LEAK_RUN || !LAYER(DUMPABLE), 0, 0, 0) == -1)
 		fatal("PR_SET_DUMPABLE");
-	drop_limits(role);
-	if (!LEAK_RUN && (res->landlock = landlock_enter(role)) == 0)
+	if (LAYER(RLIMIT))
+		drop_limits(role);
+	if (!LEAK_RUN && LAYER(LANDLOCK) &&
+	    (res->landlock = landlock_enter(role)) == 0)
 		log_warnx("%s: no Landlock on this system", role_name(role));
-	res->seccomp = seccomp_enter(role);
+	res->seccomp = LAYER(SECCOMP) && seccomp_enter(role);
 	res->uid = (uint32_t)getuid();
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
 		res->nofile = rl.rlim_cur > UINT32_MAX ? UINT32_MAX :
@@ -160,7 +165,8 @@ sandbox_enter(enum role role, const struct msg_hello *h,
 void
 sandbox_parent(const struct conf *c)
 {
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+	/* Children that are started later inherit it. */
+	if (LAYER(NNP) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		fatal("PR_SET_NO_NEW_PRIVS");
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "probe.h"
 #include "sandbox.h"
 #include "spawn.h"
 
@@ -32,9 +33,15 @@ static char	*small_environ[] = {
 static void
 set_environ(void)
 {
+#if defined(TUNNELD_ASAN) || defined(TUNNELD_PROBES)
+	static const char *const keep[] = {
 #ifdef TUNNELD_ASAN
-	static const char *const keep[] = { "ASAN_OPTIONS=",
-	    "UBSAN_OPTIONS=", "LSAN_OPTIONS=" };
+	    "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=",
+#endif
+#ifdef TUNNELD_PROBES
+	    PROBE_ENV,
+#endif
+	};
 	size_t	 i, n = 2;
 	char	**e;
 

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "parent.h"
 #include "plog.h"
+#include "probe.h"
 #include "reload.h"
 #include "shutdown.h"
 #include "spawn.h"
@@ -29,10 +30,11 @@
 #define PINGS_MAX	5		/* unanswered: 10 s of silence */
 #define DELAY_MIN	100000		/* usec */
 #define DELAY_MAX	30000000
-#define ALARM_DEATHS	5		/* more than these ... */
+#define ALARM_DEATHS	PROBE_DEATHS(5)	/* more than these ... */
 #define ALARM_WINDOW	10000000	/* ... in so many usec */
 #define ALARM_DELAY	1000000
 #define START_TRIES	3		/* at the first start */
+#define NO_NUMBER	UINT32_MAX	/* of a system call: not known */
 #define QUEUE_MAX	(1U << 18)	/* a long configuration fits in */
 
 static uint32_t		 last_incarnation;
@@ -63,16 +65,8 @@ lives(pid_t pid)
 
 /* Its channel ended: if the process is not dead yet, it is of no use. */
 static void
-on_gone(struct chan *c, const char *why)
+end_of(struct worker *w, const char *why)
 {
-	struct worker	*w = c->arg;
-
-	chan_free(c);
-	w->chan = NULL;
-	if (w->role == ROLE_CONTROL)
-		plog_control(NULL);
-	if (w->pid == 0)
-		return;
 	if (strcmp(why, "closed") != 0 && !w->killed && lives(w->pid))
 		log_warnx("channel of %s %u (pid %ld): %s",
 		    role_name(w->role), w->slot, (long)w->pid, why);
@@ -80,6 +74,20 @@ on_gone(struct chan *c, const char *why)
 		log_debug("channel of %s %u (pid %ld): %s",
 		    role_name(w->role), w->slot, (long)w->pid, why);
 	(void)kill(w->pid, SIGKILL);
+}
+
+static void
+on_gone(struct chan *c, const char *why)
+{
+	struct worker	*w = c->arg;
+
+	if (w->role == ROLE_CONTROL)
+		plog_control(NULL);
+	if (w->pid != 0)
+		end_of(w, why);
+	/* Last: it sees that and exits, and would pass for dead already. */
+	chan_free(c);
+	w->chan = NULL;
 }
 
 static void
@@ -223,7 +231,8 @@ log_death(const struct worker *w, int status, bool expected, bool violated,
 		log_str(&r, LK_ROLE, role_name(w->role));
 		log_num(&r, LK_ID, w->slot);
 		log_num(&r, LK_PID, (uint64_t)w->pid);
-		log_num(&r, LK_SYSCALL, nr);
+		if (nr != NO_NUMBER)
+			log_num(&r, LK_SYSCALL, nr);
 		log_send(&r);
 	}
 	log_begin(&r, expected ? LOG_L_VERBOSE : LOG_L_WARN,
@@ -241,7 +250,9 @@ log_death(const struct worker *w, int status, bool expected, bool violated,
 static const char *
 death_text(int status, bool violated, uint32_t nr, char *buf, size_t len)
 {
-	if (violated)
+	if (violated && nr == NO_NUMBER)
+		snprintf(buf, len, "made a forbidden system call");
+	else if (violated)
 		snprintf(buf, len, "made the forbidden system call %u", nr);
 	else if (WIFSIGNALED(status))
 		snprintf(buf, len, "died of signal %d", WTERMSIG(status));
@@ -276,13 +287,15 @@ died(struct worker *w, int status)
 	bool		 ready = w->state == WORKER_READY;
 	bool		 expected = w->retired || parent.phase == PHASE_STOP;
 	bool		 violated;
-	uint32_t	 nr = 0;
+	uint32_t	 nr = NO_NUMBER;
 	char		 text[128];
 
 	/* Its own death is told to its successor. */
 	if (w->role == ROLE_CONTROL)
 		plog_control(NULL);
-	violated = spawn_violation(w->violation, &nr);
+	/* Some calls, as execve(2), are not worth last words. */
+	violated = spawn_violation(w->violation, &nr) ||
+	    (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	log_death(w, status, expected, violated, nr);
 	w->violation = -1;
 	w->pid = 0;

@@ -390,7 +390,9 @@ become_child(const char *role)
 static __dead void
 version(void)
 {
-#ifdef TUNNELD_NO_SECCOMP
+#if defined(TUNNELD_PROBES)
+	printf("tunneld %s (built with PROBES: for tests only)\n", VERSION);
+#elif defined(TUNNELD_NO_SECCOMP)
 	printf("tunneld %s (built WITHOUT a sandbox: for tests only)\n",
 	    VERSION);
 #else

@@ -17,7 +17,7 @@ import time
 
 from . import procs
 
-KINDS = ("plain", "asan", "leak", "smoke")
+KINDS = ("plain", "asan", "leak", "smoke", "probe")
 
 
 class Failure(AssertionError):
