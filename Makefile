@@ -14,11 +14,16 @@
 #	                     SOAK=60: a minute
 #	make O=DIR ...       another object directory
 #	make asan            sanitizer build into obj.asan
+#	make fuzz            feed the parsers with what clang's libFuzzer makes
+#	                     up, FUZZ_SECONDS=180 each; FUZZ="name ..." some
+#	make coverage        lines of lib/ that tests and fuzz seeds run
 #	make lint unit clean distclean
 
 O = .
 TESTS =
 SOAK = 1800
+FUZZ =
+FUZZ_SECONDS = 180
 
 all: conf
 	@$(MAKE) -f build.mk O=$(O) programs
@@ -62,6 +67,16 @@ asan:
 	    sh ./configure --enable-asan --objdir=obj.asan
 	@$(MAKE) O=obj.asan all unit tools
 
+fuzz:
+	@test -f obj.fuzz/config.args || \
+	    sh ./configure --enable-fuzz --objdir=obj.fuzz
+	@sh ./configure --refresh --objdir=obj.fuzz
+	@$(MAKE) -f build.mk O=obj.fuzz fuzzers
+	@O=obj.fuzz regress/fuzz/run -t $(FUZZ_SECONDS) $(FUZZ)
+
+coverage:
+	@regress/coverage
+
 lint: all
 	@sh contrib/lint.sh
 
@@ -72,4 +87,4 @@ distclean:
 	@sh contrib/clean.sh --all
 
 .PHONY: all conf unit tools install deps deps-regress demo \
-	demo-deps regress soak asan lint clean distclean
+	demo-deps regress soak asan fuzz coverage lint clean distclean

@@ -12,7 +12,9 @@ include $(O)/rules.mk
 
 programs: $(PROGRAMS)
 
-unit: cmocka $(TESTS_C)
+unit: cmocka $(TESTS_C) $(FUZZ_C)
+
+fuzzers: $(FUZZ_C)
 
 tools: $(TOOLS_C)
 
@@ -26,4 +28,4 @@ install:
 	    MANDIR="$(MANDIR)" SYSCONFDIR="$(SYSCONFDIR)" O="$(O)" \
 	    sh contrib/install.sh
 
-.PHONY: programs unit tools cmocka install
+.PHONY: programs unit fuzzers tools cmocka install

@@ -520,6 +520,7 @@ test_unix(void **state)
 	assert_int_equal(result.reason, REASON_CONN_REFUSED);
 	assert_int_equal(result.error, ENOENT);
 	assert_non_null(strstr(result.detail, un.sun_path));
+	/* Not to wait in accept(2) for who has not tried again yet. */
 	l = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(l, (struct sockaddr *)&un, sizeof(un)), 0);
 	dial(un.sun_path, 0, 1000);

@@ -10,50 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "ws.h"
-
-#define nitems(a)	(sizeof(a) / sizeof((a)[0]))
-#define STREAM_MAX	(512 * 1024)
-
-static uint8_t		 stream[STREAM_MAX];
-static size_t		 slen;
-static uint32_t		 seed;
-
-static const uint8_t	 KEY[4] = { 0x37, 0xfa, 0x21, 0x3d };
-
-static uint32_t
-rnd(uint32_t n)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 17;
-	seed ^= seed << 5;
-	return (seed % n);
-}
-
-/* Add a frame to the stream. */
-static void
-frame(unsigned op, bool fin, const void *payload, size_t n,
-    const uint8_t *mask)
-{
-	assert_true(slen + WS_HDR_MAX + n <= STREAM_MAX);
-	slen += ws_header(stream + slen, (enum ws_opcode)op, fin, n, mask);
-	if (n > 0)
-		memcpy(stream + slen, payload, n);
-	if (mask != NULL)
-		ws_mask(stream + slen, n, mask, 0);
-	slen += n;
-}
-
-static int
-setup(void **state)
-{
-	seed = 0x2545f491;
-	slen = 0;
-	return (0);
-}
+#include "ws_stream.h"
 
 /* RFC 6455, 5.2 and 5.7: sizes of headers, shortest form only. */
 static void
@@ -593,21 +550,21 @@ main(void)
 {
 	const struct CMUnitTest	 tests[] = {
 		cmocka_unit_test(test_raw),
-		cmocka_unit_test_setup(test_header_sizes, setup),
-		cmocka_unit_test_setup(test_mask, setup),
-		cmocka_unit_test_setup(test_compaction_distances, setup),
-		cmocka_unit_test_setup(test_compaction, setup),
-		cmocka_unit_test_setup(test_data_before_error, setup),
-		cmocka_unit_test_setup(test_close_codes, setup),
-		cmocka_unit_test_setup(test_close_sticky, setup),
-		cmocka_unit_test_setup(test_huge_length, setup),
-		cmocka_unit_test_setup(test_many_fragments, setup),
-		cmocka_unit_test_setup(test_empty_text, setup),
-		cmocka_unit_test_setup(test_msgop, setup),
-		cmocka_unit_test_setup(test_control, setup),
-		cmocka_unit_test_setup(test_control_close, setup),
-		cmocka_unit_test_setup(test_keys, setup),
+		cmocka_unit_test_setup(test_header_sizes, stream_reset),
+		cmocka_unit_test_setup(test_mask, stream_reset),
+		cmocka_unit_test_setup(test_compaction_distances, stream_reset),
+		cmocka_unit_test_setup(test_compaction, stream_reset),
+		cmocka_unit_test_setup(test_data_before_error, stream_reset),
+		cmocka_unit_test_setup(test_close_codes, stream_reset),
+		cmocka_unit_test_setup(test_close_sticky, stream_reset),
+		cmocka_unit_test_setup(test_huge_length, stream_reset),
+		cmocka_unit_test_setup(test_many_fragments, stream_reset),
+		cmocka_unit_test_setup(test_empty_text, stream_reset),
+		cmocka_unit_test_setup(test_msgop, stream_reset),
+		cmocka_unit_test_setup(test_control, stream_reset),
+		cmocka_unit_test_setup(test_control_close, stream_reset),
+		cmocka_unit_test_setup(test_keys, stream_reset),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return (cmocka_run_group_tests(tests, stream_new, stream_free));
 }
