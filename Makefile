@@ -10,12 +10,15 @@
 #	make deps-regress    install what the tests talk to (root)
 #	make regress         all tests; TESTS="name ..." a part of them;
 #	                     as root it brings what it needs
+#	make bench           measure it, beside others; BENCH="test ..." a part
 #	make O=DIR ...       another object directory
 #	make asan            sanitizer build into obj.asan
 #	make lint unit clean distclean
 
 O = .
 TESTS =
+BENCH =
+BENCHFLAGS =
 
 all: conf
 	@$(MAKE) -f build.mk O=$(O) programs
@@ -51,6 +54,12 @@ regress:
 	@$(MAKE) O=$(O) all unit tools
 	@O=$(O) TESTS="$(TESTS)" regress/run
 
+# As root it brings what to compare with; a user compares with what is there.
+bench:
+	@test "$$(id -u)" -ne 0 || sh contrib/deps.sh regress
+	@$(MAKE) O=$(O) all tools
+	@O=$(O) BENCH="$(BENCH)" regress/bench/bench $(BENCHFLAGS)
+
 asan:
 	@test -f obj.asan/config.args || \
 	    sh ./configure --enable-asan --objdir=obj.asan
@@ -66,4 +75,4 @@ distclean:
 	@sh contrib/clean.sh --all
 
 .PHONY: all conf unit tools install deps deps-regress demo \
-	demo-deps regress asan lint clean distclean
+	demo-deps regress bench asan lint clean distclean
