@@ -176,9 +176,12 @@ compare(const void *a, const void *b)
 static double
 quantile(unsigned int permille)
 {
+	size_t	 i;
+
 	if (res.ntimes == 0)
 		return (0);
-	return (res.times[(res.ntimes - 1) * permille / 1000] / 1e3);
+	i = (res.ntimes - 1) * permille / 1000;
+	return (res.times[i] / 1e3);
 }
 
 static void

@@ -65,11 +65,11 @@ def anonymous(system):
 
 
 class Load:
-    """One run of the load tool, step by step."""
+    """One run of the load tool, step by step.  It gives up by itself when
+    nothing moves."""
 
-    def __init__(self, place, args, limit):
-        self.args, self.limit = [str(a) for a in args], limit
-        self.began = time.monotonic()
+    def __init__(self, place, args):
+        self.args = [str(a) for a in args]
         self.p = place.spawn(
             [os.path.join(place.objdir, "regress/bench/load")] + self.args,
             place.load_cpu, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -82,7 +82,6 @@ class Load:
                                        (err or why).strip()[:400]))
 
     def line(self):
-        """The tool gives up by itself when nothing moves."""
         text = self.p.stdout.readline()
         if not text:
             raise self.fail("no answer")
@@ -107,9 +106,9 @@ class Load:
         return json.loads(out.strip().split("\n")[-1])
 
 
-def run(place, system, args, limit=60):
+def run(place, system, args):
     """The load tool against a system: its results, with cpu-ns added."""
-    load = Load(place, args, limit)
+    load = Load(place, args)
     load.expect("ready")
     before = quiet(system)
     load.go()
@@ -135,7 +134,7 @@ def run(place, system, args, limit=60):
 def idle(place, system, conns, args):
     """Memory per idle session."""
     before = anonymous(system)
-    load = Load(place, args, 120)
+    load = Load(place, args)
     load.expect("ready")
     quiet(system)
     after = anonymous(system)

@@ -211,13 +211,15 @@ static void
 handle(struct peer *p, uint32_t events)
 {
 	ssize_t	 n;
+	int	 r = 0;
 
-	if (events & EPOLLOUT) {
-		if ((p->kind == SOURCE ? source_write(p) :
-		    echo_write(p, p->rest, p->restlen)) == -1) {
-			gone(p);
-			return;
-		}
+	if (events & EPOLLOUT && p->kind == SOURCE)
+		r = source_write(p);
+	else if (events & EPOLLOUT && p->rest != NULL)
+		r = echo_write(p, p->rest, p->restlen);
+	if (r == -1) {
+		gone(p);
+		return;
 	}
 	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || p->restlen > 0)
 		return;
