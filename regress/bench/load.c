@@ -189,7 +189,8 @@ report(void)
 {
 	double	 s = (double)(res.end - res.begin) / 1e9;
 
-	qsort(res.times, res.ntimes, sizeof(*res.times), compare);
+	if (res.ntimes > 0)
+		qsort(res.times, res.ntimes, sizeof(*res.times), compare);
 	printf("{\"mode\":\"%s\",\"connections\":%" PRIu64 ",\"messages\":%"
 	    PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,"
 	    "\"p50-us\":%.1f,\"p99-us\":%.1f,\"max-us\":%.1f,"

@@ -31,6 +31,7 @@
 enum kind { ECHO, SOURCE, SINK };
 
 struct peer {
+	LIST_ENTRY(peer) entry;
 	enum kind	 kind;
 	int		 fd, listener;
 	uint32_t	 events;	/* asked of epoll */
@@ -39,10 +40,10 @@ struct peer {
 	uint64_t	 want, done;	/* bytes */
 	uint8_t		*rest;		/* echo: could not be written yet */
 	size_t		 restlen;
-	int		 eof;		/* the peer has ended its side */
 };
 
 static const char *const kinds[] = { "echo", "source", "sink" };
+static LIST_HEAD(, peer) peers = LIST_HEAD_INITIALIZER(peers);
 static uint8_t	 rbuf[RBUF];
 static int	 ep, bad;
 static volatile sig_atomic_t quit;
@@ -72,8 +73,19 @@ static void
 gone(struct peer *p)
 {
 	close(p->fd);
+	LIST_REMOVE(p, entry);
 	free(p->rest);
 	free(p);
+}
+
+static struct peer *
+fresh(void)
+{
+	struct peer	*p = need(NULL, sizeof(*p));
+
+	memset(p, 0, sizeof(*p));
+	LIST_INSERT_HEAD(&peers, p, entry);
+	return (p);
 }
 
 /* A defect of the tunnel: seen on stderr and in the exit status. */
@@ -242,8 +254,7 @@ take(struct peer *l)
 	while ((fd = accept4(l->fd, NULL, NULL,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		p = need(NULL, sizeof(*p));
-		memset(p, 0, sizeof(*p));
+		p = fresh();
 		p->kind = l->kind;
 		p->fd = fd;
 		want(p, EPOLLIN);
@@ -262,8 +273,7 @@ listener(const char *word)
 	size_t			 n = strcspn(word, ":");
 	int			 on = 1;
 
-	p = need(NULL, sizeof(*p));
-	memset(p, 0, sizeof(*p));
+	p = fresh();
 	p->listener = 1;
 	while (strlen(kinds[p->kind]) != n ||
 	    strncmp(word, kinds[p->kind], n) != 0)
@@ -311,5 +321,7 @@ serve(int argc, char **argv)
 				handle(p, ev[i].events);
 		}
 	}
+	while (!LIST_EMPTY(&peers))
+		gone(LIST_FIRST(&peers));
 	return (bad);
 }
