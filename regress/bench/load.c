@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* load.c: load for tunnels: WebSocket and TCP clients, and backends. */
-/* LINK: regress/bench/tool/client.c regress/bench/tool/modes.c regress/bench/tool/pattern.c regress/bench/tool/serve.c regress/bench/tool/wsclient.c */
+/* LINK: regress/bench/tool/client.c regress/bench/tool/modes.c */
+/* LINK: regress/bench/tool/pattern.c regress/bench/tool/serve.c */
+/* LINK: regress/bench/tool/wsclient.c */
 
 #include "compat.h"
 
@@ -37,20 +39,19 @@ usage(void)
 	    "  -b N   bytes of each connection (K, M, G); up rounds to 128K\n"
 	    "  -c N   connections at the same time, 1 by default\n"
 	    "  -e     foreign server: its end need not be orderly\n"
-	    "  -g     print \"ready\" and \"done\", and read a line after each\n"
+	    "  -g     print \"ready\" and \"done\"; read a line after each\n"
 	    "  -i MS  a talker's pause between messages, 100 by default\n"
 	    "  -k N   talkers (idle)\n"
-	    "  -m N   messages of each connection (conns, burst), 1 by default\n"
+	    "  -m N   messages of each connection (conns, burst), else 1\n"
 	    "  -n N   messages (echo) or connections (conns), in all\n"
 	    "  -r N   seed of what is random\n"
-	    "  -s N   bytes of a message or frame; 64 (echo), 16K (up), else 16\n"
-	    "  -t S   seconds (conns instead of -n; idle: else until a line on\n"
-	    "         stdin, or its end, after \"ready\" is printed)\n"
+	    "  -s N   bytes of a message or frame; else 64 (echo), 16K (up), 16\n"
+	    "  -t S   seconds (conns instead of -n; idle prints \"ready\", and\n"
+	    "         without -t stays until a line on stdin, or its end)\n"
 	    "  -w S   fail when nothing happens for so long, 30 by default\n\n"
 	    "Every byte is compared; every end must be orderly.  One line of\n"
 	    "JSON tells the result; exit status 1 when anything went wrong.\n"
-	    "serve prints KIND PORT for each word and ends on SIGTERM; clients\n"
-	    "tell source and sink their number of bytes by themselves: down\n"
+	    "serve prints KIND PORT for each word, and ends on SIGTERM; down\n"
 	    "wants a source, up a sink, all other modes an echo.\n");
 	exit(2);
 }

@@ -287,7 +287,8 @@ listener(const char *word)
 		die("%s: port is %s", word, err);
 	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (p->fd == -1 ||
-	    setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &on,
+	    sizeof(on)) == -1 ||
 	    bind(p->fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
 	    listen(p->fd, 4096) == -1 ||
 	    getsockname(p->fd, (struct sockaddr *)&sin, &len) == -1)
