@@ -12,6 +12,7 @@
 #	                     as root it brings what it needs
 #	make soak            half an hour of everything at once (root);
 #	                     SOAK=60: a minute
+#	make bench           measure it, beside others; BENCH="test ..." a part
 #	make O=DIR ...       another object directory
 #	make asan            sanitizer build into obj.asan
 #	make fuzz            feed the parsers with what clang's libFuzzer makes
@@ -24,6 +25,8 @@ TESTS =
 SOAK = 1800
 FUZZ =
 FUZZ_SECONDS = 180
+BENCH =
+BENCHFLAGS =
 
 all: conf
 	@$(MAKE) -f build.mk O=$(O) programs
@@ -62,6 +65,12 @@ regress:
 soak: all
 	@O=$(O) SOAK="$(SOAK)" regress/soak
 
+# As root it brings what to compare with; a user compares with what is there.
+bench:
+	@test "$$(id -u)" -ne 0 || sh contrib/deps.sh regress
+	@$(MAKE) O=$(O) all tools
+	@O=$(O) BENCH="$(BENCH)" regress/bench/bench $(BENCHFLAGS)
+
 asan:
 	@test -f obj.asan/config.args || \
 	    sh ./configure --enable-asan --objdir=obj.asan
@@ -87,4 +96,4 @@ distclean:
 	@sh contrib/clean.sh --all
 
 .PHONY: all conf unit tools install deps deps-regress demo \
-	demo-deps regress soak asan fuzz coverage lint clean distclean
+	demo-deps regress bench soak asan fuzz coverage lint clean distclean

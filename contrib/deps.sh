@@ -11,7 +11,7 @@ build="gcc libc6-dev make pkg-config byacc
 	libevent-dev libbsd-dev libmd-dev libc-ares-dev curl"
 regress="libcmocka-dev bison bmake clang libclang-rt-dev clang-tidy mandoc
 	shellcheck python3 python3-websockets procps openssl openssh-server
-	openssh-client nginx-light haproxy websockify"
+	openssh-client nginx-light haproxy websockify lighttpd"
 
 case ${1-} in
 build)		want=$build target=deps ;;
@@ -87,6 +87,7 @@ if command -v systemctl >/dev/null 2>&1; then
 		nginx-light)	unit=nginx.service ;;
 		haproxy)	unit=haproxy.service ;;
 		websockify)	unit=websockify.service ;;
+		lighttpd)	unit=lighttpd.service ;;
 		*)		continue ;;
 		esac
 		# shellcheck disable=SC2086

@@ -35,7 +35,7 @@ compile() {
 		return
 	fi
 	if ./configure --objdir="$dir" --enable-werror CC="$name" "$@" \
-	    >/dev/null && ${MAKE:-make} O="$dir" all unit >"$dir/log" 2>&1
+	    >/dev/null && ${MAKE:-make} O="$dir" all unit tools >"$dir/log" 2>&1
 	then
 		echo "lint: build with $name $*: good"
 	else
@@ -86,7 +86,8 @@ analyze() {
 	# The flags are words.
 	# shellcheck disable=SC2046
 	clang-tidy --quiet --checks="$checks" lib/*.c compat/*.c tunneld/*.c \
-	    tunnelctl/*.c -- -std=gnu11 -D_GNU_SOURCE \
+	    tunnelctl/*.c regress/bench/*.c regress/bench/tool/*.c \
+	    -- -std=gnu11 -D_GNU_SOURCE \
 	    $(sed -n 's/^CPPFLAGS = //p' config.mk) 2>&1 |
 	    grep -E 'warning:|error:'
 }

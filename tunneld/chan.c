@@ -199,9 +199,12 @@ chan_hold(struct chan *c)
 	c->held = true;
 }
 
-/* Hand out queued messages, at most up to *n of them are left. */
+/*
+ * Hand out queued messages, at most up to *n of them are left; *fd: one
+ * carried a descriptor.
+ */
 static int
-chan_deliver(struct chan *c, int *n)
+chan_deliver(struct chan *c, int *n, bool *fd)
 {
 	struct imsg	 m;
 	int		 r = 0;
@@ -211,6 +214,7 @@ chan_deliver(struct chan *c, int *n)
 		if ((r = imsgbuf_get(&c->ibuf, &m)) != 1)
 			break;
 		(*n)--;
+		*fd = *fd || ibuf_fd_avail(m.buf);
 		c->message(c, &m);
 		imsg_free(&m);
 		r = 0;
@@ -222,14 +226,21 @@ chan_deliver(struct chan *c, int *n)
 	return (r);
 }
 
-/* One turn: what is left from the last one, then one read if asked. */
+/*
+ * One turn: what is left from the last one, then one read if asked.  A read
+ * ends behind a message with a descriptor, whatever waits after it: so it is
+ * followed by another one, or a sender of descriptors, for each connection
+ * that we accept, would always be faster than us.
+ */
 static void
 chan_work(struct chan *c, bool canread)
 {
+	bool	 fd;
 	int	 n = READ_BATCH, r;
 
 	for (;;) {
-		if ((r = chan_deliver(c, &n)) == 1)
+		fd = false;
+		if ((r = chan_deliver(c, &n, &fd)) == 1)
 			return;			/* freed by its owner */
 		if (r == -1) {
 			chan_gone(c, "malformed message");
@@ -243,7 +254,7 @@ chan_work(struct chan *c, bool canread)
 			chan_defer(c);
 			return;
 		}
-		if (!canread)
+		if (!canread && !fd)
 			break;
 		canread = false;
 		if ((r = imsgbuf_read(&c->ibuf)) == 0) {

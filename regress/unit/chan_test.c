@@ -51,8 +51,11 @@ on_message(struct chan *c, struct imsg *m)
 	assert_int_equal(ibuf_get_n64(&b, &n), 0);
 	assert_int_equal(n, e->next);
 	e->next++;
-	if ((fd = imsg_get_fd(m)) != -1)
+	if ((fd = imsg_get_fd(m)) != -1) {
+		if (e->fd != -1)
+			close(e->fd);
 		e->fd = fd;
+	}
 	if (e->free_in_message) {
 		chan_free(c);
 		e->c = NULL;
@@ -400,6 +403,23 @@ test_fd(void **state)
 	chan_free(b.c);
 }
 
+/* A read ends behind each descriptor; a turn of the loop must not. */
+static void
+test_many_fds(void **state)
+{
+	struct end	 a, b;
+	unsigned	 i;
+
+	both(&a, &b);
+	for (i = 0; i < 200; i++)
+		assert_int_equal(send_n(a.c, i, 0, dup(a.c->fd)), 0);
+	until(&a, &b, &b.got, 200);
+	assert_in_range(b.turn, 32, 64);
+	close(b.fd);
+	chan_free(a.c);
+	chan_free(b.c);
+}
+
 /* Descriptors still in the queue are closed with the channel. */
 static void
 test_fd_unsent(void **state)
@@ -534,6 +554,7 @@ main(void)
 		cmocka_unit_test(test_gone_by_write),
 		cmocka_unit_test(test_violation),
 		cmocka_unit_test(test_fd),
+		cmocka_unit_test(test_many_fds),
 		cmocka_unit_test(test_fd_unsent),
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_fields),
