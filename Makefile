@@ -11,6 +11,7 @@
 #	make regress         all tests; TESTS="name ..." a part of them;
 #	                     as root it brings what it needs
 #	make O=DIR ...       another object directory
+#	make planted         take each defence away: a test must go red
 #	make asan            sanitizer build into obj.asan
 #	make lint unit clean distclean
 
@@ -51,6 +52,9 @@ regress:
 	@$(MAKE) O=$(O) all unit tools
 	@O=$(O) TESTS="$(TESTS)" regress/run
 
+planted:
+	@regress/planted/run
+
 asan:
 	@test -f obj.asan/config.args || \
 	    sh ./configure --enable-asan --objdir=obj.asan
@@ -66,4 +70,4 @@ distclean:
 	@sh contrib/clean.sh --all
 
 .PHONY: all conf unit tools install deps deps-regress demo \
-	demo-deps regress asan lint clean distclean
+	demo-deps regress planted asan lint clean distclean
