@@ -14,6 +14,7 @@
 #	                     SOAK=60: a minute
 #	make bench           measure it, beside others; BENCH="test ..." a part
 #	make O=DIR ...       another object directory
+#	make planted         take each defence away: a test must go red
 #	make asan            sanitizer build into obj.asan
 #	make fuzz            feed the parsers with what clang's libFuzzer makes
 #	                     up, FUZZ_SECONDS=180 each; FUZZ="name ..." some
@@ -71,6 +72,9 @@ bench:
 	@$(MAKE) O=$(O) all tools
 	@O=$(O) BENCH="$(BENCH)" regress/bench/bench $(BENCHFLAGS)
 
+planted:
+	@regress/planted/run
+
 asan:
 	@test -f obj.asan/config.args || \
 	    sh ./configure --enable-asan --objdir=obj.asan
@@ -96,4 +100,5 @@ distclean:
 	@sh contrib/clean.sh --all
 
 .PHONY: all conf unit tools install deps deps-regress demo \
-	demo-deps regress bench soak asan fuzz coverage lint clean distclean
+	demo-deps regress planted bench soak asan fuzz coverage lint clean \
+	distclean

@@ -8,6 +8,7 @@
 programs:
 
 include $(O)/config.mk
+include $(O)/planted.mk
 include $(O)/rules.mk
 
 programs: $(PROGRAMS)

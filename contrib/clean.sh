@@ -23,7 +23,9 @@ clean() {
 
 if [ "${1-}" = --all ]; then
 	clean .
-	rm -f config.args config.h config.log config.mk config.src rules.mk
+	rm -f config.args config.h config.log config.mk config.src rules.mk \
+	    planted.h planted.mk
+	rm -rf planted
 	for dir in obj.*; do
 		[ -f "$dir/config.src" ] && rm -rf "$dir"
 	done

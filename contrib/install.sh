@@ -8,6 +8,13 @@ set -eu
 : "${DESTDIR=}" "${O:=.}"
 system=${SYSTEM:-$(uname -s)}
 
+planted=$(sed -n 's/^#define PLANTED "\(.*\)"$/\1/p' "$O/planted.h")
+if [ -n "$planted" ]; then
+	echo "install: this build is planted with the defect $planted;" \
+	    "it is for tests only" >&2
+	exit 1
+fi
+
 # The program knows one place only.
 built=$(sed -n 's/^#define SYSCONFDIR "\(.*\)"$/\1/p' "$O/config.h")
 if [ "$SYSCONFDIR" != "$built" ]; then

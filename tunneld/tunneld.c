@@ -27,6 +27,7 @@
 #include "logfile.h"
 #include "notify.h"
 #include "parent.h"
+#include "planted.h"
 #include "plog.h"
 #include "reload.h"
 #include "sandbox.h"
@@ -112,6 +113,8 @@ parent_ready(void)
 	log_begin(&r, LOG_L_BRIEF, EV_LOG_READY);
 	log_num(&r, LK_GENERATION, parent.conf->generation);
 	log_num(&r, LK_PID, (uint64_t)getpid());
+	if (PLANTED[0] != '\0')
+		log_str(&r, LK_MESSAGE, "planted " PLANTED);
 	log_send(&r);
 	sandbox_parent(parent.conf);
 	notify_ready();
@@ -390,13 +393,18 @@ become_child(const char *role)
 static __dead void
 version(void)
 {
+	/* Of configure --enable-planted. */
+	const char	*defect = PLANTED[0] != '\0' ? " (planted "
+			    PLANTED ": for tests only)" : "";
+
 #if defined(TUNNELD_PROBES)
-	printf("tunneld %s (built with PROBES: for tests only)\n", VERSION);
+	printf("tunneld %s (built with PROBES: for tests only)%s\n",
+	    VERSION, defect);
 #elif defined(TUNNELD_NO_SECCOMP)
-	printf("tunneld %s (built WITHOUT a sandbox: for tests only)\n",
-	    VERSION);
+	printf("tunneld %s (built WITHOUT a sandbox: for tests only)%s\n",
+	    VERSION, defect);
 #else
-	printf("tunneld %s\n", VERSION);
+	printf("tunneld %s%s\n", VERSION, defect);
 #endif
 	exit(0);
 }

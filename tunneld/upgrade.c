@@ -484,9 +484,6 @@ head_readable(struct conn *c)
 		return;
 	}
 	n = conn_read(c, up->buf + up->len, up->size - up->len);
-#ifdef PLANTED_OVERFLOW		/* a build that the sanitizer run must catch */
-	up->buf[up->size] = '\0';
-#endif
 	if (n > 0) {
 		up->len += (size_t)n;
 		switch (http1_feed(&up->http, up->buf, up->len)) {

@@ -160,7 +160,7 @@ blocked(int *client, int *target, size_t n)
 	s = session_new(&conf, &server, NULL, NULL, pair(client), &peer);
 	assert_non_null(s);
 	s->loc = &loc;
-	conn_attach(&s->tcp, pair(target));
+	conn_attach(&s->tcp, pair(target), true);
 	ws_dec_init(&s->dec, WS_DEC_MASKED, 0);
 	session_open(s);
 	pump_begin(s);
@@ -255,7 +255,7 @@ pongs_leave_together(void **unused)
 	s = session_new(&conf, &server, NULL, NULL, sv[0], &peer);
 	assert_non_null(s);
 	s->loc = &loc;
-	conn_attach(&s->tcp, pair(&target));
+	conn_attach(&s->tcp, pair(&target), true);
 	ws_dec_init(&s->dec, WS_DEC_MASKED, 0);
 	session_open(s);
 	pump_begin(s);
