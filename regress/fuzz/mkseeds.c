@@ -64,7 +64,8 @@ messages(void)
 {
 	save("msg", "empty", '@' + CODEC_empty, "", 0);
 	save("msg", "num", '@' + CODEC_num, "\0\0\0\0\0\0\0\1", 8);
-	MESSAGE(hello, ROLE_RELAY, 1, 2, 3, true, true, 4, 5, "/var/empty", 6);
+	MESSAGE(hello, ROLE_RELAY, 1, 2, 3, true, true, 4, 5, "/var/empty", 6,
+	    16);
 	MESSAGE(peer, ROLE_DIALER, 0, 1);
 	MESSAGE(result, 7, true, "done");
 	MESSAGE(sandbox, true, true, 3, 1000, 1024);
