@@ -23,7 +23,7 @@ HOLDS = {
         "channel": (3, 3),              # parent, control, dialer
         "violation pipe": (1, 1),
         "epoll": (1, 1),
-        "pipe pair": (1, 1),            # libevent's; add the data path's here
+        "pipe pair": (1, 65),           # libevent's, and the pool
         "tcp listener": (2, 2),
         "unix listener": (1, 1),
     },
