@@ -25,7 +25,8 @@
 #include "splice.h"
 
 #define CONN_READ_MIN	(16 * 1024)
-#define CONN_READ_MAX	(128 * 1024)	/* also bounds what is left over */
+#define CONN_READ_MAX	(128 * 1024)	/* also bounds what is left over of a
+					 * read; of a pipe: PIPE_BYTES */
 #define CONN_DISCARD	(1024 * 1024)	/* read and thrown away at the end */
 #define CONN_RESET_WAIT	1000000		/* usec a RST waits for queued data */
 
@@ -40,7 +41,8 @@ struct conn_ops {
 
 struct conn {
 	int		fd;		/* -1: closed or not there yet */
-	struct event	rev, wev;
+	struct event	rev;
+	struct event	*wev;		/* NULL while nothing waits */
 	const struct conn_ops *ops;
 	void		*owner;
 	uint8_t		*out;		/* rest; NULL while nothing waits */
@@ -52,7 +54,6 @@ struct conn {
 					 * peer sent before can still be read */
 	bool		reading;
 	bool		radded;		/* may be true a little longer */
-	bool		wadded;
 	bool		eof;		/* FIN was read */
 	bool		cut;		/* its end lost what was to be sent */
 	bool		fin_waits;	/* conn_sweep() saw a FIN not read yet */
