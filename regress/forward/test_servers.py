@@ -422,10 +422,10 @@ def test_websockets_server(t):
     port = websockets_server(t, ws_echo, subprotocols=["binary"])
     d = t.daemon(forward("ws://127.0.0.1:%d/x" % port,
                          extra="half-close close"))
-    p = d.forward_port()        # control answers 8 of a user at once
+    listener = d.forward_port()         # control serves 8 of us at once
 
     def one(i):
-        a = t.connect(p)
+        a = t.connect(listener)
         roundtrip(a, i, 400000)
         a.close()
     in_parallel(10, one)

@@ -304,8 +304,7 @@ def test_forged_revoke_table_alone(t):
 def test_forged_revoke_no_table(t):
     w = World(t, NONE)
     eq(w.d.probe("control", "revoke-to-relay"), "ok")
-    end = w.d.wait_log("close", worker=0)
-    eq(end["reason"], "no-longer-allowed")
+    w.d.wait_log("close", worker=0, reason="no-longer-allowed")
     w.lives(1)
 
 
