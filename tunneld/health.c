@@ -72,13 +72,14 @@ degraded(uint64_t *relays)
 void
 health_get(struct health *h)
 {
-	uint64_t now = wall_usec(), started = child_hello()->started, servers;
 	bool bad = degraded(&h->workers);
+	uint64_t servers;
 
 	count_sessions(&h->connections, &servers);
 	h->status = control_draining() ? "draining" : bad ? "degraded" : "ok";
 	h->http = control_draining() ? 503 : 200;
-	h->uptime = now > started ? now - started : 0;
+	/* The wall clock may be set at any time, as it is at boot. */
+	h->uptime = mono_usec() - child_hello()->started;
 	h->max = max_sessions();
 	h->percent = OFF;
 	if (h->max != OFF) {

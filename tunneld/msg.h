@@ -111,7 +111,7 @@ struct msg_hello {
 	bool		jail_root;	/* started as root: chroot, setuid */
 	uint32_t	uid, gid;
 	char		chroot[PATH_MAX_MSG];
-	uint64_t	started;	/* wall time of the parent's start, usec */
+	uint64_t	started;	/* the parent's start, mono_usec() */
 	uint32_t	pipes;		/* for splice(2), at most */
 };
 int	 msg_hello_put(struct ibuf *, const struct msg_hello *);

@@ -39,7 +39,7 @@ struct parent {
 	uid_t		uid;		/* theirs */
 	gid_t		gid;
 	char		chroot[PATH_MAX_MSG];	/* empty: none */
-	uint64_t	started;	/* wall clock, usec */
+	uint64_t	started;	/* mono_usec() */
 	int		control_fd;	/* control socket, or -1 */
 };
 

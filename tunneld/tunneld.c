@@ -477,7 +477,7 @@ main(int argc, char **argv)
 	if (self_exec_init(argv[0]) == -1)
 		refuse("cannot find our own executable: %s", strerror(errno));
 	umask(022);
-	parent.started = wall_usec();
+	parent.started = mono_usec();
 	notify_init();
 	logfile_init();
 	read_conf();

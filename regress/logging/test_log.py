@@ -338,6 +338,42 @@ def test_syslog_missing_at_start(t):
     ok(d.p.poll() is None, "running")
 
 
+def test_syslog_missing_after_reload(t):
+    """A reload to a syslogd that is not there yet: done, with a warning,
+    and the lines come when it comes."""
+    d = t.daemon(server(ECHO))
+    one_session(t, d)
+    first = d.log_path
+    path = t.path("log.sock")
+    d.reload('log to syslog "%s"\n' % path + server(ECHO))
+    one_session(t, d)
+    log = Syslog(t, path)
+
+    def again():
+        one_session(t, d)
+        return [x for x in log.lines if "close" in x]
+    wait_until(again, "syslog", 20 * t.slow, 0.2)
+    # It is written to the old place or, a moment later, kept for the new.
+    with open(first, encoding="utf-8") as f:
+        has(f.read() + "".join(log.lines), path + ": No such file",
+            "the warning")
+    # What has no place any more is closed: the file can be removed.
+    if t.root:
+        for pid in [d.pid] + d.children():
+            ok(first not in files(pid), "%d still has %s" % (pid, first))
+
+
+def files(pid):
+    """What its descriptors are."""
+    out = []
+    for n in os.listdir("/proc/%d/fd" % pid):
+        try:
+            out.append(os.readlink("/proc/%d/fd/%s" % (pid, n)))
+        except FileNotFoundError:
+            pass
+    return out
+
+
 @timeout(90)
 def test_syslog_stuck(t):
     """A syslogd that does not read never blocks a session."""

@@ -163,6 +163,11 @@ def test_detached(t):
     w = t.ws(port, "/echo")
     w.echo_check(b"x")
     w.sock.close()
+    # Nobody writes to the terminal it was started from.
+    for q in [pid] + (kids if t.root else []):
+        for n in (0, 1, 2):
+            eq(os.readlink("/proc/%d/fd/%d" % (q, n)), "/dev/null",
+               "descriptor %d of %s" % (n, procs.title(q)))
     # Its own session, no terminal, no directory held.
     ok(os.getsid(pid) != os.getsid(0), "a session of its own")
     eq(os.readlink("/proc/%d/cwd" % pid), "/")

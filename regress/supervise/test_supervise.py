@@ -135,6 +135,38 @@ def test_counts_survive_the_dialer(t):
     eq(t.http(p, upgrade("/echo")).status, 429)
 
 
+def places(t, p, n):
+    """So many sessions find a place, and no more."""
+    def room():
+        try:
+            return t.ws(p, "/echo")
+        except AssertionError:
+            return None
+    out = [wait_until(room, "a place", 10 * t.slow) for _ in range(n)]
+    eq(t.http(p, upgrade("/echo")).status, 429)
+    return out
+
+
+def test_ends_while_the_dialer_is_stopped(t):
+    """What has ended while the dialer did not listen is not counted for
+    ever: neither when it goes on, nor in its successor."""
+    d = t.daemon(server("\tmax-sessions 4\n" + ECHO))
+    d.expect_exits = True
+    p = d.port()
+    ws = [t.ws(p, "/echo") for _ in range(4)]
+    for die in (False, True):
+        old = d.workers("dialer")[0]
+        procs.kill(old["pid"], signal.SIGSTOP)
+        for w in ws[:2]:
+            w.close(1000)
+            w.expect_close(1000, answer=False)
+        d.wait_sessions(2)
+        procs.kill(old["pid"], signal.SIGKILL if die else signal.SIGCONT)
+        if die:
+            d.wait_worker("dialer", old)
+        ws = ws[2:] + places(t, p, 2)
+
+
 def test_requests_wait_for_the_dialer(t):
     """Handshakes in the gap are held, not refused."""
     e = t.serve(echo)

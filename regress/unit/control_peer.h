@@ -165,7 +165,7 @@ run_control(int parent_fd, const int *relays)
 	event_init();
 	make_conf();
 	hello.role = ROLE_CONTROL;
-	hello.started = wall_usec() - 90000000;
+	hello.started = mono_usec() - 90000000;
 	log_init(ROLE_CONTROL, 0);
 	control_ops.init(&hello);
 	parent_chan = chan_new(parent_fd, ROLE_PARENT, 0, 0, peer_message,

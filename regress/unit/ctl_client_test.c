@@ -4,6 +4,8 @@
 
 #include "compat.h"
 
+#include <sys/resource.h>
+
 #include "control_peer.h"
 
 static void
@@ -385,6 +387,73 @@ test_too_many(void **state)
 		end_free(&c[i]);
 }
 
+#ifdef __linux__
+/* The first number a new descriptor of the control role would get. */
+static rlim_t
+lowest_free(void)
+{
+	char path[64], to[64];
+	int fd;
+
+	for (fd = 0; fd < 1000; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+		if (readlink(path, to, sizeof(to)) == -1)
+			break;
+	}
+	return (rlim_t)fd;
+}
+
+/* Hundredths of a second that it has worked. */
+static unsigned long
+worked(void)
+{
+	char path[64], line[512];
+	unsigned long user = 0, sys = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	assert_non_null(f = fopen(path, "r"));
+	assert_non_null(fgets(line, sizeof(line), f));
+	fclose(f);
+	assert_int_equal(sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d "
+	    "%*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys), 2);
+	return user + sys;
+}
+
+/* Out of descriptors: callers wait, nothing spins, and then it goes on. */
+static void
+test_out_of_descriptors(void **state)
+{
+	struct ctl_hello h = { CTL_VERSION, "test" };
+	struct rlimit old, low;
+	uint8_t buf[CTL_MSG_MAX];
+	struct end a, c;
+	struct imsg m;
+	unsigned long n;
+
+	client(&a);
+	poll(NULL, 0, 50);
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, NULL, &old), 0);
+	low = old;
+	low.rlim_cur = lowest_free();
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &low, NULL), 0);
+	client_open(&c);
+	client_send(&c, CTL_HELLO, 0, buf, ctl_put_hello(buf, &h));
+	n = worked();
+	assert_int_equal(get_in(&c, &m, 1500), -1);
+	assert_in_range(worked() - n, 0, 20);
+	/* Who is there is served. */
+	request(&a, CTL_SHOW_HEALTH, 0);
+	expect(&a, CTL_ROW, &m);
+	imsg_free(&m);
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &old, NULL), 0);
+	expect(&c, CTL_HELLO, &m);
+	imsg_free(&m);
+	end_free(&c);
+	end_free(&a);
+}
+#endif
+
 /* Ten seconds are enough for anybody. */
 static void
 test_mute(void **state)
@@ -437,6 +506,9 @@ main(void)
 		T(test_kill), T(test_reload_and_level), T(test_malformed),
 		T(test_pipelined), T(test_too_many), T(test_mute),
 		T(test_stranger),
+#ifdef __linux__
+		T(test_out_of_descriptors),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
