@@ -71,8 +71,9 @@ session_new(struct conf *conf, struct conf_server *server,
 }
 
 /*
- * All has been said: to the log, to the dialer, to the counters.  What its
- * sockets still do concerns nobody else.
+ * All has been said: to the log and to the counters.  Its place among the
+ * limits is free when its sockets are: what a peer has not fetched yet lies in
+ * the kernel, and thousands of such must not be beyond max-sessions.
  */
 static void
 session_finish(struct session *s)
@@ -83,7 +84,6 @@ session_finish(struct session *s)
 		return;
 	s->finished = true;
 	session_live--;
-	dial_closed(s);
 	if (s->counted) {
 		row_log_close(s);
 		stats->active[i < STATS_SERVERS ? i : 0][s->type]--;
@@ -98,6 +98,7 @@ session_free(struct session *s)
 	conn_close(&s->tcp);
 	wheel_del(&s->timer);
 	session_finish(s);
+	dial_closed(s);
 	RB_REMOVE(sessions, &sessions, s);
 	session_count--;
 	session_farewells -= s->farewell;
@@ -301,8 +302,9 @@ settle_closing(struct session *s)
 		pump_end(&s->ws, END_RESET);
 	if (s->tcp.end == END_NONE)
 		pump_end(&s->tcp, END_RESET);
-	/* Patience is for those that end in order. */
-	flush = s->doomed ? s->conf->t_close : s->conf->t_stall;
+	/* Patience is for sessions that end in order, not for strangers. */
+	flush = s->doomed || !s->counted ? s->conf->t_close :
+	    s->conf->t_stall;
 	gone = conn_step(&s->ws, now, flush, s->conf->t_close);
 	gone &= conn_step(&s->tcp, now, flush, s->conf->t_close);
 	if ((s->ws.cut || s->tcp.cut) && s->state[0] == '-') {

@@ -20,9 +20,9 @@
  *	OPEN <--------------------------------------OPEN
  *	 | both directions ended, or aborted    |
  *	CLOSING <-------------------------------+
- *	 | nothing left to say (log `close', CLOSED to the dialer)
+ *	 | nothing left to say (log `close')
  *	lingering
- *	 | both sockets closed
+ *	 | both sockets closed (CLOSED to the dialer)
  *	gone
  *
  * Every event handler does its input or output and then calls settle(),

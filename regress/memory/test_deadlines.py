@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: ISC
 """Whatever a peer does to stay without saying anything ends by a deadline,
 with its reason in the log, and not before."""
+import socket
 import threading
 import time
 
+from lib import procs
 from lib.daemon import gateway, server
-from lib.harness import eq, ok, timeout, wait_until
+from lib.harness import data, eq, needs_root, ok, timeout, wait_until
 from lib.peers import SMALL, connect, ending, in_parallel
-from lib.wsraw import BINARY, CONT, PING, frame, upgrade
+from lib.wsraw import BINARY, CLOSE, CONT, PING, frame, request, upgrade
 
 HALF = upgrade("/ws")[:-2]
 TIMES = "timeout handshake %s\ntimeout stall %s\ntimeout idle %s\n" \
@@ -159,3 +161,67 @@ def test_all_that_stall(t):
     d.wait_sessions(0)
     for th in ths:
         th.join(10 * t.slow)
+
+
+@needs_root
+def test_answer_not_fetched(t):
+    """A stranger who asks for a page and does not read it has the time to
+    close, not that of a session."""
+    d = t.daemon(TIMES % ("5s", "60s", "off") +
+                 server('\tlocation "/metrics" { metrics }'))
+    relays = [w["pid"] for w in d.workers("relay")]
+    port = d.port()
+
+    def held():
+        return sum(map(procs.descriptors, relays))
+    before = held()
+    s = deaf(t, port)
+    s.sendall(request("/metrics"))
+    wait_until(lambda: s.recv(1, socket.MSG_PEEK), "the answer to come")
+    began = time.monotonic()
+    eq(held(), before + 1, "descriptors")
+    wait_until(lambda: held() == before, "the connection to be given up",
+               20 * t.slow)
+    lasted(t, 0.5, began, "the connection")
+
+
+def deaf(t, port):
+    """A connection of a client that reads nothing."""
+    s = socket.socket()
+    t.socket(s)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    s.settimeout(10 * t.slow)
+    s.connect(("127.0.0.1", port))
+    return s
+
+
+def test_unfetched_rest_counts(t):
+    """What a client has not fetched keeps its place: max-sessions bounds
+    those too whose target has ended long ago."""
+    li = t.listen()
+    d = t.daemon(TIMES % ("5s", "60s", "off") + server(
+        "\tmax-sessions 1\n" + gateway(li.port)))
+    port = d.port()
+    s = deaf(t, port)
+    s.sendall(upgrade("/ws"))
+    c = li.accept()
+    want = data(1, 8000)
+    c.sendall(want)
+    c.shutdown(socket.SHUT_WR)
+    s.recv(1, socket.MSG_PEEK)
+    s.sendall(frame(CLOSE, b"\x03\xe8", mask=True))
+    d.wait_log("close", session=d.logs("open")[0]["session"])
+    eq(t.http(port, upgrade("/ws")).status, 429, "its place")
+    got = ending(s)[0]
+    ok(want[-1000:] in got, "everything came")
+    s.close()
+    c.close()
+
+    def room():
+        """The answer to one more, and its end."""
+        n = connect(port, 10 * t.slow)
+        n.sendall(upgrade("/ws"))
+        line = n.recv(12)
+        n.close()
+        return line == b"HTTP/1.1 101"
+    wait_until(room, "its place to be free", 10 * t.slow, 0.05)
