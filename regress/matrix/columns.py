@@ -17,7 +17,7 @@ import subprocess
 
 from lib.daemon import forward, gateway, server
 from lib.foreign import wait_port, websockets_server
-from lib.harness import Failure
+from lib.harness import Failure, wait_until
 from lib.peers import SMALL, BlackHole
 from matrix.ends import LibEnd, TcpEnd, WsEnd
 
@@ -59,15 +59,11 @@ class Watched:
         self.t, self.d = t, d
 
     def wait_close(self, key, name):
-        from lib.harness import wait_until
-        return wait_until(
-            lambda: [r for r in self.d.logs("close")
-                     if r.get(key, "").split("?token=")[-1]
-                     .endswith(name)],
-            "close record of %s; there are %s" % (
-                name, [(r.get(key), r["reason"])
-                       for r in self.d.logs("close")]),
-            12 * self.t.slow, 0.05)[0]
+        def found():
+            return [r for r in self.d.logs("close")
+                    if r.get(key, "").endswith(name)]
+        return wait_until(found, "close record of %s in %s" % (
+            name, self.d.log_path), 12 * self.t.slow, 0.05)[0]
 
 
 class Bench:
