@@ -53,8 +53,8 @@ class Child:
     def hello(self, build):
         pw = pwd.getpwnam(USER)
         self.send("HELLO", struct.pack(
-            ">BIIQBBIIHQ", ROLES.index(self.role), 0, 1, build, True,
-            self.t.root, pw.pw_uid, pw.pw_gid, 0, 0))
+            ">BIIQBBIIHQI", ROLES.index(self.role), 0, 1, build, True,
+            self.t.root, pw.pw_uid, pw.pw_gid, 0, 0, 0))
 
     def ended(self):
         """Exit code and last words."""
