@@ -127,7 +127,12 @@ log_sink(const struct logrec *r, void *arg)
 {
 	struct chan	*c = peers[ROLE_CONTROL][0];
 
-	return (c == NULL ? log_keep(r) : log_control(c, r));
+	if (c == NULL)
+		return (log_keep(r));
+	if (log_control(c, r) == 0)
+		return (0);
+	/* It has died just now: its successor is told. */
+	return (c->dead ? log_keep(r) : -1);
 }
 
 static void

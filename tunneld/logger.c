@@ -65,6 +65,7 @@ static bool		to_syslog;	/* "log to syslog": on a stream too */
 static uint64_t		asked_at, rotate_at;	/* mono; 0: not asked */
 static uint64_t		rotate_next, reopen_next;
 
+static bool		configured;	/* format and limits are known */
 static enum log_format	format = FORMAT_TEXT;
 static uint64_t		max_size = OFF, max_age = OFF;
 
@@ -98,6 +99,7 @@ logger_init(void)
 void
 logger_conf(const struct conf *c)
 {
+	configured = true;
 	format = c->log_format;
 	/* -d means stderr, whatever the default is. */
 	to_syslog = c->log_dest == LOG_SYSLOG &&
@@ -421,6 +423,12 @@ logger_run(int fd, short ev, void *arg)
 	uint64_t now = mono_usec();
 	unsigned n;
 
+	/*
+	 * A successor is told what was kept for it before it is told of the
+	 * configuration: that waits, for its format.
+	 */
+	if (!configured)
+		return;
 	if (sink == SINK_NONE) {
 		if (asked_at != 0) {
 			ask_reopen(now);
@@ -485,6 +493,7 @@ logger_flush(int ms)
 	uint64_t end = mono_usec() + (uint64_t)ms * 1000;
 	struct pollfd pfd;
 
+	configured = true;		/* last words, whatever their form */
 	while (sink != SINK_NONE && (have_cur || ring_used > 0)) {
 		logger_run(-1, 0, NULL);
 		if (mono_usec() >= end)

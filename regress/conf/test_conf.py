@@ -219,6 +219,26 @@ def test_hostile(t):
     has(err, "Not a regular file")
 
 
+def test_bounds(t):
+    """Nothing is wrong with these but their size, depth or number."""
+    t.write("empty", "")
+    for i in range(16):
+        t.write("deep%d" % i, 'include "deep%d"\n' % (i + 1))
+    t.write("deep16", "")
+    os.mkfifo(t.path("fifo"))
+    for text, want in (
+            ('include "deep0"\n', "includes are nested too deep"),
+            ('include "empty"\n' * 1001, "too many includes"),
+            ('include "fifo"\n', "Not a regular file"),
+            ("# comment\n" * 420000, "more than 4 MB of configuration")):
+        path = t.write("x.conf", SERVER + text)
+        code, out, err = tunneld(t, ["-n", "-f", path], seconds=10)
+        has(err, want)
+        eq(code, 1, want)
+    for text in ('include "deep2"\n', 'include "empty"\n' * 1000):
+        tunneld(t, ["-n", "-f", t.write("x.conf", SERVER + text)], code=0)
+
+
 @timeout(120)
 def test_mutations(t):
     """Good files with some bytes changed: refused, or still a round trip."""

@@ -293,6 +293,18 @@ def test_subprotocol_case_matters(t):
     eq(w.response.header("Sec-WebSocket-Protocol"), None)
 
 
+def test_tcpv1_data_behind_its_fin(t):
+    """The empty text was the end of that direction: more is a violation."""
+    d, port, li = open_gateway(t)
+    w = t.ws(port, "/ws", protocols="tunneld.tcp.v1")
+    c = li.accept()
+    w.binary(b"all")
+    w.text(b"")
+    w.binary(b"more")
+    w.expect_close(1002)
+    eq(recv_all(c), b"all")
+
+
 def test_subprotocol_base64_is_refused(t):
     d, port, li = open_gateway(t)
     w = t.ws(port, "/ws", protocols="base64")

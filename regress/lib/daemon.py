@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from . import procs
-from .harness import Failure, eq, pause, show, wait_until
+from .harness import PATIENCE, Failure, eq, pause, show, wait_until
 
 USER = "nobody"         # root's tests: everybody has this user
 REPORTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:",
@@ -276,7 +276,7 @@ class Daemon:
                 out.append(r)
         return out
 
-    def wait_log(self, event, seconds=10, count=1, **match):
+    def wait_log(self, event, seconds=PATIENCE, count=1, **match):
         """The count-th record that matches; waits for it."""
         try:
             return wait_until(lambda: self.logs(event, **match)[count - 1:],
@@ -310,7 +310,7 @@ class Daemon:
     def sessions(self):
         return self.ctl("show", "sessions")["sessions"]
 
-    def wait_sessions(self, n, seconds=10):
+    def wait_sessions(self, n, seconds=PATIENCE):
         wait_until(lambda: len(self.sessions()) == n,
                    "%d sessions" % n, seconds * self.t.slow, 0.05)
 

@@ -18,6 +18,9 @@ import time
 from . import procs
 
 KINDS = ("plain", "asan", "leak", "smoke", "probe")
+# How long what must come is waited for.  Less, where it is known not to come:
+# regress/planted.
+PATIENCE = float(os.environ.get("PATIENCE") or 10)
 
 
 class Failure(AssertionError):
@@ -113,7 +116,7 @@ def pause(seconds):
     select.select([], [], [], seconds)
 
 
-def wait_until(fn, what, seconds=10.0, step=0.01):
+def wait_until(fn, what, seconds=PATIENCE, step=0.01):
     """Poll fn until it returns something true; that is the result."""
     end = time.monotonic() + seconds
     while True:
@@ -261,7 +264,7 @@ class T:
             if f:
                 f.close()
 
-    def run(self, argv, seconds=30, code=None, stdin=b"", **kw):
+    def run(self, argv, seconds=3 * PATIENCE, code=None, stdin=b"", **kw):
         """Run a program to its end: (exit code, stdout, stderr) as text."""
         if isinstance(stdin, str):
             stdin = stdin.encode()
@@ -299,7 +302,7 @@ class T:
         self.defer(s.close)
         return s
 
-    def connect(self, addr, seconds=10):
+    def connect(self, addr, seconds=PATIENCE):
         """A TCP (addr: port or (host, port)) or UNIX (path) connection."""
         from .peers import connect
         return self.socket(connect(addr, seconds * self.slow))
@@ -307,7 +310,7 @@ class T:
     def ws(self, port, path="/", **kw):
         """An open WebSocket to a gateway; see wsraw.py."""
         from .wsraw import ws_connect
-        kw.setdefault("seconds", 10 * self.slow)
+        kw.setdefault("seconds", PATIENCE * self.slow)
         w = ws_connect(port, path, **kw)
         self.socket(w.sock)
         return w
@@ -315,7 +318,7 @@ class T:
     def http(self, port, request, **kw):
         """Send bytes, read one HTTP answer up to EOF; see wsraw.py."""
         from .wsraw import http
-        kw.setdefault("seconds", 10 * self.slow)
+        kw.setdefault("seconds", PATIENCE * self.slow)
         return http(port, request, **kw)
 
     def port_refused(self, host="127.0.0.1"):

@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 
-from .harness import Failure, data
+from .harness import PATIENCE, Failure, data
 
 SMALL = 4096                    # bytes of a deliberately small buffer
 
@@ -131,7 +131,7 @@ class Listener:
     """A listening socket; the test takes the connections itself."""
 
     def __init__(self, host="127.0.0.1", port=0, unix=None, backlog=128,
-                 rcvbuf=None, seconds=10, taken=None):
+                 rcvbuf=None, seconds=PATIENCE, taken=None):
         self.path = unix
         self.took = taken               # told of every connection
         self.seconds = seconds

@@ -132,6 +132,9 @@ def read_response(sock, proxied=False):
     proxied: or by its Content-Length, as a proxy in between may have it.
     """
     head, body = read_head(sock)
+    if head.startswith(b"HTTP/1.1 101 "):
+        raise Failure("%s: upgraded instead of answered" %
+                      head.split(b"\r\n")[0])
     length = Response(head, b"").header("Content-Length")
     while not (proxied and length and len(body) >= int(length)):
         try:

@@ -144,6 +144,28 @@ def test_pings_and_pongs_under_backpressure(t):
     eq(len(d.sessions()), 1)
 
 
+def test_pings_of_a_peer_that_does_not_read(t):
+    """While data waits for it one Pong is kept, the newest; not thousands."""
+    n = 3000
+    want = data(1, 16 << 20)        # more than the kernel takes
+    s = t.serve(source(want))
+    d = t.daemon("ping off\ntimeout stall 60s\n" + server(gateway(s.port)))
+    w = t.ws(d.port(), "/ws", rcvbuf=SMALL)
+    wait_until(lambda: blocked(d), "data to wait for the client")
+    w.raw(b"".join(frame(PING, b"%d" % i, mask=True) for i in range(n)))
+    w.sock.settimeout(20)
+    got, code, _ = w.until_close()
+    eq((got == want, code), (True, 1000), "all bytes, then 1000")
+    ok(len(w.pongs) < n / 10, "%d Pongs" % len(w.pongs))
+
+
+def blocked(d):
+    """The counted bytes stand still: nothing leaves any more."""
+    before = d.sessions()[0]["bytes-out"]
+    stays(lambda: True, "", 0.2)
+    return 0 < before == d.sessions()[0]["bytes-out"]
+
+
 def test_stalled_client_is_not_pinged_to_death(t):
     """The client does not read for a while: slow, not dead."""
     want = data(1, 8 << 20)

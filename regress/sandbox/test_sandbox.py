@@ -3,11 +3,12 @@
 import os
 import pwd
 import shutil
+import signal
 
 from lib import procs
 from lib.daemon import USER, forward, gateway, server
-from lib.harness import eq, has, kinds, needs_root, needs_user, ok, smoke, \
-    wait_until
+from lib.harness import eq, has, kinds, needs_root, needs_tool, needs_user, \
+    ok, smoke, tool, wait_until
 from lib.peers import echo
 from lib.wsraw import request, upgrade
 
@@ -211,6 +212,80 @@ def test_environment_is_not_inherited(t):
     for pid in d.children():
         with open("/proc/%d/environ" % pid, "rb") as f:
             ok(b"xyzzy123" not in f.read(), procs.title(pid))
+        # setproctitle() writes over that; a copy may have been made before.
+        ok(not remembers(pid, b"xyzzy123"),
+           "the secret is in the memory of " + procs.title(pid))
+    ok(remembers(d.pid, b"xyzzy123"), "it can be found: in the parent")
+
+
+def remembers(pid, secret):
+    """Does it stand in what pid can write to?"""
+    with open("/proc/%d/maps" % pid) as f:
+        maps = [ln.split() for ln in f]
+    with open("/proc/%d/mem" % pid, "rb", 0) as f:
+        for m in maps:
+            lo, hi = (int(x, 16) for x in m[0].split("-"))
+            if "w" not in m[1]:
+                continue
+            try:
+                f.seek(lo)
+                if secret in f.read(hi - lo):
+                    return True
+            except OSError:
+                pass
+    return False
+
+
+@needs_root
+@kinds("plain", "asan")
+def test_groups_of_the_starter(t):
+    """What groups root was in is nobody's business below."""
+    os.setgroups([0, 4, 27])
+    d = start(t)
+    gid = str(pwd.getpwnam(USER).pw_gid)
+    for w in d.workers():
+        if w["role"] != "parent":
+            eq(procs.status(w["pid"])["Groups"].split(), [gid], w["role"])
+
+
+@needs_root
+@needs_tool("setpriv")
+@kinds("plain", "asan")
+def test_capabilities_of_the_starter(t):
+    """A user who was given some, as systemd does: none is left below."""
+    pw = pwd.getpwnam(USER)
+    t.tunneld = t.public(t.tunneld)
+    os.mkdir(t.path("own"), 0o700)
+    os.chown(t.path("own"), pw.pw_uid, pw.pw_gid)
+    conf = t.write("c.conf", 'control socket "%s"\nprefork 1\n' %
+                   t.path("own/sock") + server(ECHO))
+    cap = "+net_bind_service"
+    p = t.spawn([tool("setpriv"), "--reuid", USER, "--regid",
+                 str(pw.pw_gid), "--clear-groups", "--inh-caps", cap,
+                 "--ambient-caps", cap, t.tunneld, "-d", "-f", conf],
+                log="c.err")
+    wait_until(lambda: t.run([t.tunnelctl, "-s", t.path("own/sock"), "show",
+                              "health"])[0] == 0, "an answer", 10 * t.slow)
+    eq(int(procs.status(p.pid)["CapEff"], 16), 1 << 10, "of the parent")
+    kids = procs.children(p.pid)
+    eq(len(kids), 3)
+    for pid in kids:
+        for cap in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+            eq(int(procs.status(pid)[cap], 16), 0, "%s of %s" % (
+                cap, procs.title(pid)))
+
+
+@kinds("plain", "asan")
+def test_stopped_child_dies_with_the_parent(t):
+    """One that cannot see its channel close is ended by the system."""
+    d = t.daemon(server(ECHO))
+    kids = d.children()
+    d.stopped = True
+    for pid in kids:
+        os.kill(pid, signal.SIGSTOP)
+    procs.kill(d.pid)
+    d.p.wait(5)
+    d.gone(kids, 2.0 * t.slow)
 
 
 @needs_root

@@ -268,6 +268,22 @@ def test_chroot_must_be_there(t):
     has(err, t.path("none"))
 
 
+@needs_root
+def test_chroot_of_others_is_refused(t):
+    """Who can write to the jail can put something into it."""
+    for name, uid, mode in (("theirs", pwd.getpwnam(USER).pw_uid, 0o755),
+                            ("open", 0, 0o777)):
+        os.mkdir(t.path(name))
+        os.chown(t.path(name), uid, 0)
+        os.chmod(t.path(name), mode)
+        conf = t.write("u.conf", 'user "%s"\nchroot "%s"\ncontrol off\n' % (
+            USER, t.path(name)) + server(
+                ECHO, listen="127.0.0.1 port %d" % t.listen().port))
+        rc, out, err = run(t, "-d", "-f", conf)
+        eq((rc, out), (1, ""))
+        has(err, "must belong to root", name)
+
+
 @needs_user
 def test_default_control_socket_of_a_user(t):
     """$XDG_RUNTIME_DIR/tunneld.sock."""

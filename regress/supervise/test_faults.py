@@ -2,11 +2,12 @@
 """What goes wrong in the parent stays small: files that are too large or not
 ours, children that die while a reload ends."""
 import os
+import pwd
 import signal
 
 from lib import procs
 from lib.daemon import USER, server
-from lib.harness import eq, has, ok, wait_until
+from lib.harness import eq, has, needs_root, ok, wait_until
 
 ECHO = '\tlocation "/echo" { echo }\n'
 
@@ -52,3 +53,16 @@ def test_log_file_of_others(t):
             user, log, t.path("c.sock"), server(ECHO)))])
     eq(rc, 1)
     has(err, "%s\": has another name" % log)
+
+
+@needs_root
+def test_log_file_of_another_user(t):
+    """Nor does root write to what somebody else could have put there."""
+    log = t.write("theirs.log", "")
+    os.chown(log, pwd.getpwnam(USER).pw_uid, -1)
+    os.mkdir(t.path("empty"), 0o755)
+    rc, out, err = t.run([t.tunneld, "-f", t.write(
+        "x.conf", 'user "%s"\nchroot "%s"\nlog to "%s"\ncontrol off\n%s' % (
+            USER, t.path("empty"), log, server(ECHO)))])
+    eq(rc, 1)
+    has(err, "%s\": belongs to another user" % log)

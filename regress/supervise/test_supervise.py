@@ -50,6 +50,23 @@ def test_kill_dialer(t):
     eq(x + y, 0, "broken streams")
 
 
+def test_records_wait_for_control(t):
+    """What ends while control is away is logged by its successor."""
+    d = t.daemon("prefork 1\n" + server(ECHO))
+    p, n = d.port(), 20
+    ws = [t.ws(p, "/echo") for _ in range(n)]
+    os.kill(d.pid, signal.SIGSTOP)          # nobody is started meanwhile
+    old = d.kill_worker("control")
+    wait_until(lambda: not procs.alive(old["pid"]), "control to be dead")
+    for w in ws:
+        w.close(1000)
+        w.expect_close(1000, answer=False)
+    os.kill(d.pid, signal.SIGCONT)
+    d.wait_worker("control", old)
+    d.wait_log("close", count=n)
+    eq(len(d.logs("close")), n)
+
+
 @timeout(120)
 def test_kill_control(t):
     x, y, _ = kill_under_traffic(t, "control")

@@ -390,12 +390,12 @@ test_fd(void **state)
 	close(p[0]);
 
 	/* Refused: the descriptor is gone too. */
-	assert_int_equal(pipe(p), 0);
+	assert_int_equal(pipe2(p, O_NONBLOCK), 0);
 	a.c->queue_max = 0;
 	assert_int_equal(send_n(a.c, 3, 0, p[1]), -1);
 	assert_int_equal(read(p[0], &c, 1), 0);
 	close(p[0]);
-	assert_int_equal(pipe(p), 0);
+	assert_int_equal(pipe2(p, O_NONBLOCK), 0);
 	assert_int_equal(chan_send(a.c, NULL, p[1]), -1);
 	assert_int_equal(read(p[0], &c, 1), 0);
 	close(p[0]);
@@ -432,7 +432,7 @@ test_fd_unsent(void **state)
 	both(&a, &b);
 	while (!a.c->wadded)
 		send_n(a.c, n++, 8000, -1);
-	assert_int_equal(pipe(p), 0);
+	assert_int_equal(pipe2(p, O_NONBLOCK), 0);
 	assert_int_equal(send_n(a.c, n, 0, p[1]), 0);
 	chan_free(a.c);
 	assert_int_equal(read(p[0], &c, 1), 0);

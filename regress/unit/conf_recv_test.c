@@ -153,6 +153,36 @@ test_behind_forwards(void **state)
 		}
 }
 
+/* Nor a server that nobody has seen: its id, its index and name are new. */
+static void
+test_server_behind_forwards(void **state)
+{
+	const struct recording	*r = &rec[ROLE_RELAY];
+	const struct record	*s = NULL;
+	struct conf		*c = NULL;
+	uint8_t			*p;
+	unsigned		 i;
+
+	for (i = 0; i < r->n - 1; i++) {
+		assert_int_equal(feed_record(&c, &r->r[i]), 0);
+		if (r->r[i].type == MSG_CONF_SERVER)
+			s = &r->r[i];
+	}
+	assert_non_null(s);
+	assert_non_null(p = malloc(s->len));
+	memcpy(p, s->data, s->len);
+	p[3] = 99;			/* id, index, length, name */
+	p[7] = 9;
+	p[10] = 'x';
+	assert_int_equal(feed(&c, MSG_CONF_SERVER, p, s->len, -1), -1);
+	/* In its place it is one. */
+	for (i = 0; r->r[i].type != MSG_CONF_FORWARD; i++)
+		assert_int_equal(feed_record(&c, &r->r[i]), 0);
+	assert_int_equal(feed(&c, MSG_CONF_SERVER, p, s->len, -1), 0);
+	conf_unref(c);
+	free(p);
+}
+
 static int
 without_fd(struct conf **c, const struct record *r, void *arg)
 {
@@ -189,6 +219,15 @@ test_descriptors(void **state)
 }
 
 static void
+check_cidrs(const struct conf_cidrs *list)
+{
+	const struct conf_cidr	*e;
+
+	TAILQ_FOREACH(e, list, entry)
+		assert_in_range(e->cidr.bits, 0, e->cidr.af == 4 ? 32 : 128);
+}
+
+static void
 check_ranges(const struct conf *c)
 {
 	const struct conf_server	*s;
@@ -204,7 +243,9 @@ check_ranges(const struct conf *c)
 		assert_in_range(s->max_request_line, 1, 1024 * 1024);
 		assert_in_range(s->max_header_bytes, 1, 1024 * 1024);
 		assert_in_range(s->origin_mode, ORIGIN_SAME_HOST, ORIGIN_LIST);
+		check_cidrs(&s->trusted);
 		TAILQ_FOREACH(l, &s->locs, entry) {
+			check_cidrs(&l->allow);
 			assert_true(l->kind <= LOC_METRICS);
 			assert_true(l->origin_mode <= ORIGIN_LIST);
 		}
@@ -320,6 +361,7 @@ main(void)
 		cmocka_unit_test(test_cut_and_longer),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_behind_forwards),
+		cmocka_unit_test(test_server_behind_forwards),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_bent),
 		cmocka_unit_test(test_owner),

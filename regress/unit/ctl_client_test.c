@@ -289,12 +289,13 @@ test_malformed(void **state)
 	char text[CTL_TEXT_MAX + 1];
 	uint8_t buf[CTL_MSG_MAX];
 	struct ctl_hello h = { CTL_VERSION + 1, "future" };
+	struct imsg_hdr hdr = { .type = CTL_REQUEST };
 	struct end c, good;
 	struct imsg m;
 	unsigned i;
 
 	client(&good);
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 7; i++) {
 		client_open(&c);
 		switch (i) {
 		case 0:				/* no imsg at all */
@@ -315,6 +316,12 @@ test_malformed(void **state)
 		case 4:				/* what only we may send */
 			client_hello(&c, CTL_VERSION);
 			client_send(&c, CTL_ROW, 1, buf, 10);
+			break;
+		case 6:				/* more than anybody has to say */
+			client_hello(&c, CTL_VERSION);
+			hdr.len = CTL_MSG_MAX + IMSG_HEADER_SIZE + 1;
+			assert_true(write(c.fd, &hdr, sizeof(hdr)) ==
+			    sizeof(hdr));
 			break;
 		case 5:				/* another version */
 			client_send(&c, CTL_HELLO, 0, buf,

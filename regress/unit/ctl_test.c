@@ -141,10 +141,14 @@ test_row_bad(void **state)
 	uint8_t type[] = { 0, 0, CTL_VALUE_MAX };
 	uint8_t boolean[] = { 0, 0, CTL_BOOL, 0, 0, 0, 0, 0, 0, 0, 2 };
 	uint8_t length[] = { 0, 0, CTL_STRING, 0xff, 0xff, 'x' };
+	const uint8_t *p = length;
+	size_t left = sizeof(length);
+	struct ctl_field f;
 	struct ctl_row r, bad;
 	uint32_t x = 7;
 	unsigned i;
 
+	assert_int_equal(ctl_row_next(&p, &left, &f), -1);
 	assert_int_equal(walk(key, sizeof(key)), -1);
 	assert_int_equal(walk(high, sizeof(high)), -1);
 	assert_int_equal(walk(type, sizeof(type)), -1);

@@ -414,6 +414,9 @@ test_strangers(void **state)
 	/* Of an earlier life. */
 	o.session = SID_MAKE(b->slot, b->incarnation - 1, 1);
 	send_open(b, &o);
+	/* Of this life, but not its own. */
+	o.session = SID_MAKE(a->slot, b->incarnation, 1);
+	send_open(b, &o);
 	/* Announced after ANNOUNCED; opened twice; a stump. */
 	o.session = sid(b, 1);
 	announce(b, &o, "", false);
@@ -654,6 +657,7 @@ test_start(void **state)
 {
 	struct relay	*a = &relay[0], *b = &relay[1];
 	struct msg_open	 o;
+	unsigned	 i;
 
 	relay_start(a, 0, 5);
 	relay_start(b, 1, 6);
@@ -678,18 +682,29 @@ test_start(void **state)
 	assert_int_equal(ready, 0);
 	assert_int_equal(a->n, 1);
 	was(a, 0, MSG_REVOKE, 3, REASON_REVOKED);
+	/* Three wait; one too many is refused at once. */
+	for (i = 0; i < 512 - 3; i++)
+		ask(a, 1000 + i, ECHO, "");
+	turns(50);
+	assert_int_equal(a->n, 1);
+	ask(a, 2000, ECHO, "");
+	until(&a->n, 2);
+	was(a, 1, MSG_REFUSED, 2000, REASON_UNAVAILABLE);
+	for (i = 0; i < 512 - 3; i++)
+		say_closed(a, sid(a, 1000 + i));
+	turns(50);
 	fill(&o, sid(b, 1), ECHO, "", "192.0.2.1");
 	o.type = SESSION_ECHO;
 	announce(b, &o, "", false);
 	chan_signal(b->far, MSG_ANNOUNCED);
 	until(&ready, 1);
-	until(&a->n, 4);
+	until(&a->n, 5);
 	/* Four announced: that is the limit; what waited is dialled. */
-	was(a, 1, MSG_REFUSED, 4, REASON_MAX_SESSIONS);
-	was(a, 2, MSG_REFUSED, 5, REASON_MAX_SESSIONS);
-	was(a, 3, MSG_ADMITTED, 2, REASON_NONE);
+	was(a, 2, MSG_REFUSED, 4, REASON_MAX_SESSIONS);
+	was(a, 3, MSG_REFUSED, 5, REASON_MAX_SESSIONS);
+	was(a, 4, MSG_ADMITTED, 2, REASON_NONE);
 	turns(20);
-	assert_int_equal(a->n, 4);
+	assert_int_equal(a->n, 5);
 	assert_int_equal(admit_server_count(1), 4);
 	chan_free(a->far);
 	chan_free(b->far);

@@ -201,7 +201,7 @@ test_truncated(void **state)
 	assert_int_equal(logrec_decode(r.buf, LOGREC_MAX + 1, &v), -1);
 	/* A key twice, unknown keys, events, levels, roles. */
 	bad = r;
-	bad.buf[21] = LK_SESSION;
+	log_num(&bad, LK_BYTES_IN, 6);
 	assert_int_equal(logrec_decode(bad.buf, bad.len, &v), -1);
 	for (i = 0; i < 3; i++) {
 		bad = r;

@@ -309,6 +309,32 @@ test_long_text(void **state)
 	ibuf_free(b);
 }
 
+/* The same for a ticket, whose bytes are no text. */
+static void
+test_long_ticket(void **state)
+{
+	struct msg_open	 o;
+	struct ibuf	*b;
+	char		 big[TICKET_MAX + 1];
+	size_t		 len;
+
+	memset(big, 'x', sizeof(big));
+	for (len = TICKET_MAX; len <= sizeof(big); len++) {
+		b = ibuf_dynamic(64, 4096);
+		ibuf_add_n64(b, 1);
+		ibuf_add_n32(b, 1);
+		ibuf_add_n32(b, 1);
+		ibuf_add_n32(b, 0);
+		ibuf_add_n8(b, SESSION_GATEWAY);
+		ibuf_add_n8(b, 0);		/* no source */
+		put_str(b, "");
+		put_strn(b, big, len);
+		assert_int_equal(decode(&open_codec, ibuf_data(b),
+		    ibuf_size(b), &o), len <= TICKET_MAX ? 0 : -1);
+		ibuf_free(b);
+	}
+}
+
 static void
 test_num(void **state)
 {
@@ -447,6 +473,7 @@ main(void)
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_long_ticket),
 		cmocka_unit_test(test_num),
 		cmocka_unit_test(test_chunk),
 		cmocka_unit_test(test_table),

@@ -348,6 +348,16 @@ TRY(try_setuid, setuid(0))
 #ifdef __x86_64__
 /* getpid of the x32 ABI: a second set of numbers for the same calls. */
 TRY(try_x32, syscall(0x40000000 | 39))
+
+/* getpid(2) as the i386 calls it.  Without that ABI: a fault by the CPU. */
+static int
+try_int80(void)
+{
+	int	 nr = 20;
+
+	__asm__ volatile ("int $0x80" : "+a" (nr) : : "memory");
+	return (0);
+}
 #endif
 
 #define FORBIDDEN(role, fn, nr)	check_forbidden(#fn, role, fn, nr)
@@ -390,6 +400,9 @@ test_forbidden_all(void **state)
 #endif
 #ifdef __x86_64__
 		FORBIDDEN(r, try_x32, -1);
+		if (!WIFSIGNALED(run(r, false, try_int80).status))
+			fail_msg("%s: try_int80 was not killed",
+			    role_name(r));
 #endif
 	}
 }

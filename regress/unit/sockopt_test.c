@@ -217,6 +217,67 @@ nothing_is_unacked_after_reset(void **state)
 	assert_int_equal(dead(1, 1000), 0);
 }
 
+static void
+stream_options(void **state)
+{
+	static const struct {
+		int	 level, option;
+	} options[] = {
+		{ SOL_SOCKET, SO_KEEPALIVE },
+		{ IPPROTO_TCP, TCP_NODELAY }
+	};
+	socklen_t	 len;
+	size_t		 i;
+	int		 on;
+
+	for (i = 0; i < nitems(options); i++) {
+		on = 0;
+		len = sizeof(on);
+		assert_int_equal(getsockopt(a, options[i].level,
+		    options[i].option, &on, &len), 0);
+		assert_int_not_equal(on, 0);
+	}
+}
+
+#ifdef __linux__
+/* Who was there before is accepted; who comes now is not even told no. */
+static void
+no_callers(void **state)
+{
+	struct sockaddr_in	 sin;
+	struct pollfd		 pfd = { .events = POLLOUT };
+	socklen_t		 len = sizeof(sin);
+	int			 fd, early, late, c;
+
+	memset(&sin, 0, sizeof(sin));
+	sin.sin_family = AF_INET;
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true((fd = socket(AF_INET, SOCK_STREAM, 0)) != -1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, len), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	assert_true((early = socket(AF_INET, SOCK_STREAM, 0)) != -1);
+	assert_int_equal(connect(early, (struct sockaddr *)&sin, len), 0);
+	sockopt_no_callers(fd);
+	late = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_true(late != -1);
+	assert_int_equal(connect(late, (struct sockaddr *)&sin, len), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	/* Some kernels let only root put a filter on a socket. */
+	len = 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len) == 0 &&
+	    len == 0 && geteuid() != 0)
+		skip();
+	pfd.fd = late;
+	assert_int_equal(poll(&pfd, 1, QUIET_MS), 0);
+	assert_true((c = accept(fd, NULL, NULL)) != -1);
+	close(c);
+	close(early);
+	close(late);
+	close(fd);
+}
+#endif
+
 int
 main(void)
 {
@@ -230,6 +291,10 @@ main(void)
 #endif
 		T(unacked_until_read_by_system),
 		T(nothing_is_unacked_after_reset),
+		T(stream_options),
+#ifdef __linux__
+		T(no_callers),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,11 @@
 
 #include "compat.h"
 
+#include <sys/wait.h>
+
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,6 +54,27 @@ test_page(void **state)
 	assert_int_equal(seen->log_dropped, 1);
 	stats_unmap(seen);
 	stats_unmap(NULL);
+}
+
+/* Whoever reads cannot write. */
+static void
+test_read_only(void **state)
+{
+	const struct stats_page *seen;
+	int fd, status;
+	pid_t pid;
+
+	assert_true((fd = stats_create()) >= 0);
+	assert_non_null(seen = stats_map(fd));
+	if ((pid = fork()) == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		((struct stats_page *)(uintptr_t)seen)->queued = 1;
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	/* A signal, or a sanitizer's report. */
+	assert_int_not_equal(status, 0);
+	stats_unmap(seen);
 }
 
 static void
@@ -120,6 +144,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_page),
+		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_sealed),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_descriptors),
