@@ -203,6 +203,68 @@ addr_set_port(struct addr *a, uint16_t port)
 }
 
 void
+addr_pack(const struct addr *a, struct addr_packed *p)
+{
+	const struct sockaddr_in	*in;
+	const struct sockaddr_in6	*in6;
+
+	memset(p, 0, sizeof(*p));
+	if (a->len == 0)
+		return;
+	switch (a->ss.ss_family) {
+	case AF_INET:
+		in = (const struct sockaddr_in *)&a->ss;
+		p->kind = 4;
+		p->port = in->sin_port;
+		memcpy(p->ip, &in->sin_addr, sizeof(in->sin_addr));
+		break;
+	case AF_INET6:
+		in6 = (const struct sockaddr_in6 *)&a->ss;
+		p->kind = 6;
+		p->port = in6->sin6_port;
+		p->scope = in6->sin6_scope_id;
+		memcpy(p->ip, &in6->sin6_addr, sizeof(in6->sin6_addr));
+		break;
+	case AF_UNIX:
+		p->kind = 1;
+		break;
+	}
+}
+
+void
+addr_unpack(const struct addr_packed *p, struct addr *a)
+{
+	struct sockaddr_in	*in = (struct sockaddr_in *)&a->ss;
+	struct sockaddr_in6	*in6 = (struct sockaddr_in6 *)&a->ss;
+
+	memset(a, 0, sizeof(*a));
+	switch (p->kind) {
+	case 4:
+		in->sin_family = AF_INET;
+		in->sin_port = p->port;
+		memcpy(&in->sin_addr, p->ip, sizeof(in->sin_addr));
+		a->len = sizeof(*in);
+		break;
+	case 6:
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = p->port;
+		in6->sin6_scope_id = p->scope;
+		memcpy(&in6->sin6_addr, p->ip, sizeof(in6->sin6_addr));
+		a->len = sizeof(*in6);
+		break;
+	case 1:
+		a->ss.ss_family = AF_UNIX;
+		a->len = offsetof(struct sockaddr_un, sun_path);
+		break;
+	default:
+		return;
+	}
+#if HAVE_SS_LEN
+	a->ss.ss_len = (uint8_t)a->len;
+#endif
+}
+
+void
 addr_unmap(struct addr *a)
 {
 	uint8_t		 v4[V4_LEN];

@@ -20,6 +20,20 @@ struct addr {
 	socklen_t		len;		/* 0: no address */
 };
 
+/*
+ * The same for those who keep thousands: 24 bytes instead of 136.  Of a UNIX
+ * address only that it is one is kept.
+ */
+struct addr_packed {
+	uint8_t		ip[16];		/* network order */
+	uint32_t	scope;
+	uint16_t	port;		/* network order */
+	uint8_t		kind;		/* 0: no address; 1: UNIX; 4; 6 */
+};
+
+void	 addr_pack(const struct addr *a, struct addr_packed *p);
+void	 addr_unpack(const struct addr_packed *p, struct addr *a);
+
 /* Longest text addr_format() makes, with NUL: "[v6%scope]:65535", "unix". */
 #define ADDR_TEXT	80
 /* Longest host name we accept, without NUL (RFC 1035); not HOST_NAME_MAX. */

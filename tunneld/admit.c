@@ -124,8 +124,9 @@ admit_free(struct admit *a)
 	for (i = 0; i < nitems(a->counts); i++)
 		count_down(a->counts[i]);
 	free(a->target);
+	if (a->reached != a->dest)
+		free(a->reached);
 	free(a->dest);
-	free(a->reached);
 	free(a);
 }
 
@@ -151,7 +152,7 @@ admit_register(const struct msg_open *o, const struct count_key *keys,
 	a->loc = o->loc;
 	a->forward = o->forward;
 	a->type = o->type;
-	a->source = o->source;
+	addr_pack(&o->source, &a->source);
 	if (o->target[0] != '\0' &&
 	    (a->target = strdup(o->target)) == NULL)
 		goto fail;
@@ -231,7 +232,7 @@ admit_open(const struct admit *a, struct msg_open *o)
 	o->loc = a->loc;
 	o->forward = a->forward;
 	o->type = a->type;
-	o->source = a->source;
+	addr_unpack(&a->source, &o->source);
 	if (a->target != NULL)
 		(void)strlcpy(o->target, a->target, sizeof(o->target));
 }

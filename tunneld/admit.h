@@ -25,10 +25,10 @@ struct admit {
 	uint64_t	id;
 	uint32_t	server, loc, forward;
 	enum session_type type;
-	struct addr	source;
+	struct addr_packed source;
 	char		*target;	/* as asked for; NULL: none */
 	char		*dest;		/* as decided (dest_format); or NULL */
-	char		*reached;	/* NULL: not connected */
+	char		*reached;	/* NULL: not connected; may be dest */
 	struct connecting *dial;	/* on its way; or NULL */
 	bool		reopen;		/* announced, its OPEN comes again */
 	bool		revoked;	/* the relay was told */

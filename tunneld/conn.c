@@ -68,7 +68,6 @@ conn_attach(struct conn *c, int fd, bool dialled)
 	if (dialled)
 		sockopt_reset_on_close(fd, true);
 	event_set(&c->rev, fd, EV_READ | EV_PERSIST, on_read, c);
-	event_set(&c->wev, fd, EV_WRITE | EV_PERSIST, on_write, c);
 }
 
 static void
@@ -84,6 +83,16 @@ drop_rest(struct conn *c)
 	c->outoff = c->outlen = c->outsize = 0;
 }
 
+static void
+no_write(struct conn *c)
+{
+	if (c->wev == NULL)
+		return;
+	event_del(c->wev);
+	free(c->wev);
+	c->wev = NULL;
+}
+
 void
 conn_close(struct conn *c)
 {
@@ -92,9 +101,8 @@ conn_close(struct conn *c)
 	c->reading = false;
 	if (c->radded)
 		event_del(&c->rev);
-	if (c->wadded)
-		event_del(&c->wev);
-	c->radded = c->wadded = false;
+	c->radded = false;
+	no_write(c);
 	drop_rest(c);
 	close(c->fd);
 	c->fd = -1;
@@ -131,9 +139,7 @@ write_broken(struct conn *c, int error)
 {
 	if (c->werror == 0)
 		c->werror = error;
-	if (c->wadded)
-		event_del(&c->wev);
-	c->wadded = false;
+	no_write(c);
 	drop_rest(c);
 }
 
@@ -181,12 +187,18 @@ conn_read(struct conn *c, void *buf, size_t len)
 	return was_read(c, n);
 }
 
-static void
+static int
 want_write(struct conn *c)
 {
-	if (!c->wadded)
-		event_add(&c->wev, NULL);
-	c->wadded = true;
+	if (c->wev != NULL)
+		return 0;
+	if ((c->wev = malloc(sizeof(*c->wev))) == NULL) {
+		write_broken(c, ENOMEM);
+		return -1;
+	}
+	event_set(c->wev, c->fd, EV_WRITE | EV_PERSIST, on_write, c);
+	event_add(c->wev, NULL);
+	return 0;
 }
 
 /* Keep the rest of iov behind what already waits. */
@@ -223,8 +235,7 @@ keep(struct conn *c, const struct iovec *iov, int n)
 	}
 	queued += need;
 	stats->queued = queued;
-	want_write(c);
-	return 0;
+	return want_write(c);
 }
 
 int
@@ -367,14 +378,12 @@ flush(struct conn *c)
 			    errno != ENOBUFS)
 				write_broken(c, errno);
 			else
-				want_write(c);
+				(void)want_write(c);
 			break;
 		}
 		c->t_out = c->t_end = mono_usec();
 		if (conn_pending(c) == 0) {
-			if (c->wadded)
-				event_del(&c->wev);
-			c->wadded = false;
+			no_write(c);
 			drop_rest(c);
 		} else if (c->pipe == NULL)
 			break;		/* a short write: the buffer is full */
@@ -456,7 +465,7 @@ conn_unsplice(struct conn *c)
 	c->outoff = 0;
 	c->outlen = (uint32_t)len;
 	c->outsize = (uint32_t)size;
-	want_write(c);
+	(void)want_write(c);
 }
 
 int

@@ -40,7 +40,8 @@ struct conn_ops {
 
 struct conn {
 	int		fd;		/* -1: closed or not there yet */
-	struct event	rev, wev;
+	struct event	rev;
+	struct event	*wev;		/* NULL while nothing waits */
 	const struct conn_ops *ops;
 	void		*owner;
 	uint8_t		*out;		/* rest; NULL while nothing waits */
@@ -52,7 +53,6 @@ struct conn {
 					 * peer sent before can still be read */
 	bool		reading;
 	bool		radded;		/* may be true a little longer */
-	bool		wadded;
 	bool		eof;		/* FIN was read */
 	bool		cut;		/* its end lost what was to be sent */
 	bool		fin_waits;	/* conn_sweep() saw a FIN not read yet */

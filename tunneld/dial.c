@@ -39,7 +39,7 @@ fill_open(const struct session *s, struct msg_open *m)
 	memset(m, 0, sizeof(*m));
 	m->session = s->id;
 	m->type = s->type;
-	m->source = s->source;
+	addr_unpack(&s->source, &m->source);
 	if (s->fwd != NULL)
 		m->forward = s->fwd->id;
 	else {
@@ -154,8 +154,9 @@ announce(struct chan *c, const struct session *s)
 
 	memset(&m, 0, sizeof(m));
 	fill_open(s, &m.open);
-	if (s->reached != NULL)
-		(void)strlcpy(m.reached, s->reached, sizeof(m.reached));
+	if (session_reached(s) != NULL)
+		(void)strlcpy(m.reached, session_reached(s),
+		    sizeof(m.reached));
 	m.pending = !s->connected && s->type != SESSION_ECHO;
 	if ((b = chan_msg(c, MSG_ANNOUNCE)) == NULL)
 		return -1;
@@ -234,7 +235,8 @@ connected(struct session *s, const struct msg_answer *m, int fd)
 		return;
 	}
 	s->connected = true;
-	s->reached = strdup(m->target);
+	if (s->target == NULL || strcmp(s->target, m->target) != 0)
+		s->reached = strdup(m->target);
 	if (session_is_client(s)) {
 		conn_attach(&s->ws, fd, true);
 		forward_request(s);

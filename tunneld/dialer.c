@@ -108,6 +108,7 @@ log_failure(const struct admit *a, enum reason reason, const char *detail)
 {
 	const struct conf_server	*s;
 	const struct conf_loc		*l;
+	struct addr			 source;
 	struct logrec			 r;
 	char				 sid[SID_TEXT];
 
@@ -117,8 +118,9 @@ log_failure(const struct admit *a, enum reason reason, const char *detail)
 		log_str(&r, LK_SERVER, s->name);
 	if ((l = conf_loc_by_id(child_conf(), a->loc)) != NULL)
 		log_str(&r, LK_LOCATION, l->pattern);
-	if (a->source.len != 0)
-		log_addr(&r, LK_CLIENT, &a->source);
+	addr_unpack(&a->source, &source);
+	if (source.len != 0)
+		log_addr(&r, LK_CLIENT, &source);
 	if (a->dest != NULL)
 		log_str(&r, LK_TARGET, a->dest);
 	else if (a->target != NULL)
@@ -233,7 +235,8 @@ dial_done(void *arg, struct connect_result *res)
 		    "no longer allowed when it was reached");
 		return;
 	}
-	a->reached = strdup(res->reached);
+	a->reached = a->dest != NULL && strcmp(a->dest, res->reached) == 0 ?
+	    a->dest : strdup(res->reached);
 	answer(c, MSG_CONNECTED, a->id, REASON_NONE, 0, res->reached,
 	    res->fd);
 }
@@ -300,6 +303,8 @@ dial_start(struct admit *a, const struct dest *d)
 {
 	char	 text[TARGET_TEXT];
 
+	if (a->reached == a->dest)
+		a->reached = NULL;
 	free(a->dest);
 	a->dest = strdup(dest_format(d, text, sizeof(text)));
 	a->dial = connect_start(d, child_conf()->t_connect, &dial_ops, a);

@@ -36,7 +36,8 @@ listener_name(const struct session *s, char *buf, size_t len)
 static void
 keys(const struct session *s, struct logrec *r)
 {
-	char	 buf[128];
+	struct addr	 source, peer;
+	char		 buf[128];
 
 	log_str(r, LK_SESSION, sid_format(s->id, buf));
 	if (s->server != NULL)
@@ -44,19 +45,22 @@ keys(const struct session *s, struct logrec *r)
 	if (s->loc != NULL)
 		log_str(r, LK_LOCATION, s->loc->pattern);
 	log_str(r, LK_LISTENER, listener_name(s, buf, sizeof(buf)));
-	if (s->source.len != 0)
-		log_addr(r, LK_CLIENT, &s->source);
+	addr_unpack(&s->source, &source);
+	addr_unpack(&s->peer, &peer);
+	if (source.len != 0)
+		log_addr(r, LK_CLIENT, &source);
 	else		/* a trusted proxy did not tell */
 		log_str(r, LK_CLIENT, "unknown");
-	if (!addr_equal(&s->source, &s->peer, true))
-		log_addr(r, LK_PEER, &s->peer);
+	if (!addr_equal(&source, &peer, true))
+		log_addr(r, LK_PEER, &peer);
 	if (s->xff != NULL)
 		log_str(r, LK_XFF, s->xff);
 	if (row_target(s)[0] != '\0')
 		log_str(r, LK_TARGET, row_target(s));
 	/* A name, or a forward's URL: which address it was in the end. */
-	if (s->reached != NULL && strcmp(s->reached, row_target(s)) != 0)
-		log_str(r, LK_ADDRESS, s->reached);
+	if (session_reached(s) != NULL &&
+	    strcmp(session_reached(s), row_target(s)) != 0)
+		log_str(r, LK_ADDRESS, session_reached(s));
 	if (s->subprotocol != NULL)
 		log_str(r, LK_SUBPROTOCOL, s->subprotocol);
 }
@@ -139,8 +143,8 @@ row_fill(const struct session *s, struct msg_session *m)
 		    sizeof(m->location));
 	(void)strlcpy(m->listener, "", sizeof(m->listener));
 	(void)listener_name(s, m->listener, sizeof(m->listener));
-	m->client = s->source;
-	m->peer = s->peer;
+	addr_unpack(&s->source, &m->client);
+	addr_unpack(&s->peer, &m->peer);
 	/* A forward's peer is the server it was connected to. */
 	if (s->fwd != NULL && (s->ws.fd == -1 ||
 	    getpeername(s->ws.fd, (struct sockaddr *)&m->peer.ss, &len) == -1))

@@ -55,7 +55,8 @@ session_new(struct conf *conf, struct conf_server *server,
 	s->fwd = fwd;
 	s->listen = listen;
 	s->type = fwd != NULL ? SESSION_FORWARD : SESSION_GATEWAY;
-	s->peer = s->source = *peer;
+	addr_pack(peer, &s->peer);
+	s->source = s->peer;
 	s->started = wall_usec();
 	s->t_start = s->t_phase = s->t_sweep = mono_usec();
 	conn_init(&s->ws, &upgrade_ops, s);

@@ -102,11 +102,12 @@ struct session {
 	uint8_t		*pong;		/* 1 + n bytes: Pong to be sent when
 					 * the queue is empty */
 
-	struct addr	peer;		/* who connected to us */
-	struct addr	source;		/* the same, by trusted-proxies */
+	struct addr_packed peer;	/* who connected to us */
+	struct addr_packed source;	/* the same, by trusted-proxies */
 	char		*xff;
 	char		*target;	/* as asked for */
-	char		*reached;	/* as the dialer says */
+	char		*reached;	/* as the dialer says; NULL: as target,
+					 * see session_reached() */
 	const char	*subprotocol;	/* static text or NULL */
 
 	bool		v1;		/* tunneld.tcp.v1 */
@@ -184,6 +185,12 @@ void	 session_drop_all(void);
 /* The wheel's callback; also the budget's hard limit. */
 void	 session_timer(struct wheel_entry *);
 void	 session_budget(void);
+/* The address its target was reached at, or tried; NULL: none. */
+static inline const char *
+session_reached(const struct session *s)
+{
+	return s->reached == NULL && s->connected ? s->target : s->reached;
+}
 /* Is it a client end (a forward), which masks? */
 static inline bool
 session_is_client(const struct session *s)

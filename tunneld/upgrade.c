@@ -128,7 +128,7 @@ believe_element(struct session *s, const char *p, size_t len)
 	    addr_parse(host, port, &a) == -1))
 		return false;
 	addr_unmap(&a);
-	s->source = a;
+	addr_pack(&a, &s->source);
 	return conf_cidrs_match(&s->server->trusted, &a);
 }
 
@@ -146,10 +146,12 @@ believe_forwarded(struct session *s)
 	const struct http1_field	*f;
 	const char			*value;
 	size_t				 from, end, used = 0;
+	struct addr			 peer;
 	unsigned			 i, n;
 
 	n = http1_field_count(&up->http, up->buf, "X-Forwarded-For");
-	if (n == 0 || !conf_cidrs_match(&s->server->trusted, &s->peer) ||
+	addr_unpack(&s->peer, &peer);
+	if (n == 0 || !conf_cidrs_match(&s->server->trusted, &peer) ||
 	    (s->xff = calloc(1, XFF_MAX)) == NULL)
 		return;
 	for (i = 0; i < n; i++) {
@@ -380,6 +382,7 @@ handle_request(struct session *s)
 	struct http1			*h = &up->http;
 	const struct http1_field	*host;
 	const char			*query;
+	struct addr			 source;
 	char				 path[PATH_MAX_LEN];
 	size_t				 querylen;
 	enum reason			 reason;
@@ -415,8 +418,9 @@ handle_request(struct session *s)
 		upgrade_refuse(s, REASON_NO_LOCATION, NULL);
 		return;
 	}
+	addr_unpack(&s->source, &source);
 	if (!TAILQ_EMPTY(&s->loc->allow) &&
-	    !conf_cidrs_match(&s->loc->allow, &s->source)) {
+	    !conf_cidrs_match(&s->loc->allow, &source)) {
 		upgrade_refuse(s, REASON_NOT_ALLOWED, NULL);
 		return;
 	}

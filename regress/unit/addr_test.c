@@ -440,6 +440,40 @@ hostnames(void **state)
 	assert_false(hostname_valid(name));
 }
 
+/* There and back; only a UNIX address loses something, its path. */
+static void
+packed(void **state)
+{
+	static const char *const texts[] = { "127.0.0.1", "255.1.2.3", "::1",
+		"fe80::1%7", "2001:db8::ffff" };
+	struct addr		 a, b;
+	struct addr_packed	 p;
+	struct sockaddr_un	*un = (struct sockaddr_un *)&a.ss;
+	char			 text[ADDR_TEXT];
+	size_t			 i;
+
+	assert_true(sizeof(p) <= 24);
+	for (i = 0; i < nitems(texts); i++) {
+		assert_int_equal(addr_parse(texts[i], 4711, &a), 0);
+		addr_pack(&a, &p);
+		memset(&b, 0xff, sizeof(b));
+		addr_unpack(&p, &b);
+		assert_int_equal(a.len, b.len);
+		assert_memory_equal(&a.ss, &b.ss, a.len);
+		assert_true(addr_equal(&a, &b, true));
+	}
+	memset(&a, 0, sizeof(a));
+	addr_pack(&a, &p);
+	addr_unpack(&p, &b);
+	assert_int_equal(b.len, 0);
+	un->sun_family = AF_UNIX;
+	strlcpy(un->sun_path, "/tmp/x", sizeof(un->sun_path));
+	a.len = sizeof(*un);
+	addr_pack(&a, &p);
+	addr_unpack(&p, &b);
+	assert_string_equal(addr_format(&b, text, sizeof(text)), "unix");
+}
+
 int
 main(void)
 {
@@ -452,6 +486,7 @@ main(void)
 		cmocka_unit_test(cidr_matches),
 		cmocka_unit_test(hostports),
 		cmocka_unit_test(hostnames),
+		cmocka_unit_test(packed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
