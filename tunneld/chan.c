@@ -35,6 +35,7 @@
  */
 
 #define PUSH_BATCH	32	/* messages that wait for the turn's end */
+#define SOON_USEC	5000
 #define READ_BATCH	64	/* messages per event: others want a turn */
 
 static void	chan_read(int, short, void *);
@@ -102,7 +103,7 @@ chan_free(struct chan *c)
 {
 	if (c == NULL || c->freed)
 		return;
-	if (c->pushing && !c->dead)
+	if (!c->dead && imsgbuf_queuelen(&c->ibuf) > 0)
 		chan_push(c);
 	c->freed = c->dead = true;
 	/* Events go before the descriptor: epoll knows it by number. */
@@ -341,8 +342,8 @@ chan_msg(struct chan *c, uint32_t type)
 	return (imsg_create(&c->ibuf, type, 0, 0, 256));
 }
 
-int
-chan_send(struct chan *c, struct ibuf *b, int fd)
+static int
+enqueue(struct chan *c, struct ibuf *b, int fd)
 {
 	if (b == NULL || c->dead ||
 	    imsgbuf_queuelen(&c->ibuf) >= c->queue_max) {
@@ -354,6 +355,14 @@ chan_send(struct chan *c, struct ibuf *b, int fd)
 	if (fd != -1)
 		ibuf_fd_set(b, fd);
 	imsg_close(&c->ibuf, b);
+	return (0);
+}
+
+int
+chan_send(struct chan *c, struct ibuf *b, int fd)
+{
+	if (enqueue(c, b, fd) == -1)
+		return (-1);
 	if (c->wadded)
 		return (0);
 	/* The socket mostly has room: that saves a turn of the event loop. */
@@ -364,6 +373,21 @@ chan_send(struct chan *c, struct ibuf *b, int fd)
 		event_active(&c->push, EV_TIMEOUT, 1);
 	}
 	return (c->dead ? -1 : 0);
+}
+
+int
+chan_send_soon(struct chan *c, struct ibuf *b)
+{
+	static const struct timeval	 soon = { 0, SOON_USEC };
+
+	if (!c->batching || imsgbuf_queuelen(&c->ibuf) >= PUSH_BATCH)
+		return (chan_send(c, b, -1));
+	if (enqueue(c, b, -1) == -1)
+		return (-1);
+	if (!c->wadded && !c->pushing && !evtimer_pending(&c->push, NULL) &&
+	    event_add(&c->push, &soon) == -1)
+		fatal("chan_send_soon: event_add");
+	return (0);
 }
 
 int

@@ -72,6 +72,11 @@ void	 chan_free(struct chan *);
  */
 struct ibuf *chan_msg(struct chan *, uint32_t type);
 int	 chan_send(struct chan *, struct ibuf *b, int fd);
+/*
+ * The same for what nobody waits for: it may lie for 5 ms, or until anything
+ * else is sent, and many such messages wake the peer once.
+ */
+int	 chan_send_soon(struct chan *, struct ibuf *b);
 /* A message without payload. */
 int	 chan_signal(struct chan *, uint32_t type);
 /* More than half of the queue is used: producers should pause. */

@@ -105,7 +105,7 @@ log_control(struct chan *c, const struct logrec *r)
 		ibuf_free(b);
 		return (-1);
 	}
-	return (chan_send(c, b, -1));
+	return (chan_send_soon(c, b));
 }
 
 static int
