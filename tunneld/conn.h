@@ -25,7 +25,8 @@
 #include "splice.h"
 
 #define CONN_READ_MIN	(16 * 1024)
-#define CONN_READ_MAX	(128 * 1024)	/* also bounds what is left over */
+#define CONN_READ_MAX	(128 * 1024)	/* also bounds what is left over of a
+					 * read; of a pipe: PIPE_BYTES */
 #define CONN_DISCARD	(1024 * 1024)	/* read and thrown away at the end */
 #define CONN_RESET_WAIT	1000000		/* usec a RST waits for queued data */
 

@@ -48,7 +48,8 @@
 
 /*
  * Bytes all sessions of a relay may have waiting.  One session is bounded by
- * CONN_READ_MAX each way; this bounds thousands of stalled ones.
+ * CONN_READ_MAX each way, or PIPE_BYTES where it is spliced, in the pipe or
+ * in memory; this bounds thousands of stalled ones.
  */
 #define SESSION_BUDGET	(256ULL * 1024 * 1024)
 
