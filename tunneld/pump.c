@@ -29,8 +29,12 @@
 #define HEADROOM	64
 static uint8_t	 rbuf[HEADROOM + CONN_READ_MAX];
 
-/* Two full reads of this size start splicing, a smaller fill ends it. */
-#define SPLICE_ENTER	(64 * 1024)
+/*
+ * So much in full reads, with none between them that was not, starts splicing;
+ * a smaller fill ends it.  Two reads of 64 KiB where all is written at once;
+ * more and smaller ones where the other side is the slower one.
+ */
+#define SPLICE_ENTER	(128 * 1024)
 #define SPLICE_LEAVE	(16 * 1024)
 /* Messages that must be smaller than this cost more headers than it saves. */
 #define SPLICE_FRAME	(16 * 1024)
@@ -345,18 +349,18 @@ adapt(struct conn *src, const struct conn *dst, size_t n)
 /*
  * Bulk that needs neither masking nor decoding goes by a pipe: what a gateway
  * reads from its target, and the inside of large frames that a forward reads
- * from its server.  It begins after two full reads of some size, and ends with
- * a fill that is not worth its system calls.
+ * from its server.  It begins after full reads in a row, and ends with a
+ * fill that is not worth its system calls.
  */
 static void
 splice_begin(struct session *s, const struct conn *src, size_t n)
 {
-	if (n < SPLICE_ENTER || n != src->rsize ||
-	    s->message_max < SPLICE_FRAME) {
+	if (n != src->rsize || s->message_max < SPLICE_FRAME) {
 		s->full = 0;
 		return;
 	}
-	if (++s->full >= 2)
+	s->full += (uint8_t)(n / CONN_READ_MIN);
+	if (s->full >= SPLICE_ENTER / CONN_READ_MIN)
 		s->splicing = true;
 }
 

@@ -125,7 +125,7 @@ struct session {
 	bool		out_fin;	/* TCP -> WebSocket has ended */
 	bool		close_sent, close_rcvd;
 	bool		splicing;	/* bulk: by pipe, past our memory */
-	uint8_t		full;		/* large full reads in a row */
+	uint8_t		full;		/* full reads in a row, 16 KiB each */
 	bool		doomed;		/* aborted: no more data is taken */
 	bool		ping_waits;	/* a Ping of ours is unanswered */
 	bool		pong_ever;

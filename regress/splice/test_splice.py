@@ -346,15 +346,18 @@ def test_100_stalled(t):
     ok(waiting > 60, "%d of 100 are stalled" % waiting)
     each = (procs.rss(relay) - before) // len(ws)
     ok(each < 512 * 1024, "%d bytes per stalled session" % each)
-    had = spliced(d)
-    w, c = pair(t, d, li)
-    big = pattern(16 * MEG)
-    Source(t, c, big)
-    got, code, _ = w.until_close()
-    eq(code, 1000)
-    same(got, big)
-    wait_until(lambda: spliced(d) - had > len(big) // 2,
-               "the pipes to be free again: %d" % (spliced(d) - had), 5)
+    had, big = spliced(d), pattern(8 * MEG)
+
+    def bulk():
+        """Another one goes by pipe as soon as there are some again."""
+        w, c = pair(t, d, li)
+        Source(t, c, big)
+        got, code, _ = w.until_close()
+        eq(code, 1000)
+        same(got, big)
+        w.sock.close()
+        return spliced(d) - had > MEG
+    wait_until(bulk, "the pipes to be free again", 15 * t.slow, 0.1)
     for w, s, got in ws[:20]:
         rest, code, _ = w.until_close()
         eq(code, 1000)
