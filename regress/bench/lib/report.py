@@ -147,7 +147,7 @@ def markdown(lines):
     """Two tables: costs by test and system, and the bars."""
     best = {(x["test"], x["system"]): x for x in bests(lines)}
     rows = [["CPU time"] + list(COLUMNS), ["---"] + ["--:"] * len(COLUMNS)]
-    per = {"GB": "s/GB", "message": "us each", "connection": "us each",
+    per = {"GB": "s/GB", "message": "\u00b5s each", "connection": "\u00b5s each",
            "memory": "KiB"}
     for t in TESTS:
         if not any((t.name, c) in best for c in COLUMNS):
@@ -155,7 +155,7 @@ def markdown(lines):
         rows.append(["%s, %s" % (t.title, per[t.unit])] + [
             cell(best.get((t.name, c))) for c in COLUMNS])
         if t.name == "echo-1":
-            rows.append([t.title + ", p50 in us"] + [
+            rows.append([t.title + ", p50 in \u00b5s"] + [
                 number(best[t.name, c]["p50-us"])
                 if "p50-us" in best.get((t.name, c), {}) else ""
                 for c in COLUMNS])

@@ -439,14 +439,29 @@ talk(uint64_t now)
 
 		if (l->state != ST_OPEN || l->next > now)
 			continue;
-		if (l->sent != l->got)
-			continue;	/* still waits for the one before */
+		if (l->sent != l->got) {	/* the one before */
+			if (now - l->began > opt.patience * 1000000000ULL)
+				link_fail(l, "no echo for %u s", opt.patience);
+			continue;
+		}
 		l->next = now + opt.interval * 1000000ULL;
 		l->began = now;
 		link_send(l, pattern + (l->nr * 4099U + l->got) % PERIOD,
 		    opt.size);
 		link_flush(l);
 	}
+}
+
+/* Is a talker's message still on its way? */
+static int
+talking(void)
+{
+	unsigned int	 i;
+
+	for (i = 0; i < opt.talkers && i < opt.conns; i++)
+		if (links[i].state == ST_OPEN && links[i].sent != links[i].got)
+			return (1);
+	return (0);
 }
 
 /* One turn; ms is how long to wait at most. */
@@ -511,6 +526,8 @@ hold(void)
 		talk(progress);
 		turn(opt.talkers > 0 ? 5 : 100);
 	}
+	while (talking())
+		turn(1000);
 	if (opt.seconds == 0)
 		(void)epoll_ctl(ep, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
 }
