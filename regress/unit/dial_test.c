@@ -67,7 +67,7 @@ void	settle(struct session *s) { }
 void	upgrade_accept(struct session *s) { unexpected(); }
 void	forward_request(struct session *s) { unexpected(); }
 void	pump_begin(struct session *s) { unexpected(); }
-void	conn_attach(struct conn *c, int fd) { unexpected(); }
+void	conn_attach(struct conn *c, int fd, bool d) { unexpected(); }
 
 void
 session_abort(struct session *s, char who, enum reason reason)
