@@ -76,6 +76,7 @@ def test_usr1_storm(t):
     """The log is reopened again and again: no line is lost, no descriptor
     kept."""
     d = t.daemon(server(ECHO))
+    d.expect_exits = True       # no balance: the log is in several files
     p = d.port()
     t.ws(p, "/echo").close(1000)
     before = procs.descriptors(d.pid)
