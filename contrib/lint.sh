@@ -88,7 +88,7 @@ analyze() {
 	clang-tidy --quiet --checks="$checks" lib/*.c compat/*.c tunneld/*.c \
 	    tunnelctl/*.c regress/bench/*.c regress/bench/tool/*.c \
 	    -- -std=gnu11 -D_GNU_SOURCE \
-	    $(sed -n 's/^CPPFLAGS = //p' config.mk) 2>&1 |
+	    $(sed -n 's/^ALL_CPPFLAGS = //p' config.mk) 2>&1 |
 	    grep -E 'warning:|error:'
 }
 if command -v clang-tidy >/dev/null 2>&1; then
