@@ -263,9 +263,16 @@ cidrs(void **state)
 		{ "fe80::1%1", NULL },
 	};
 	struct cidr	c;
-	char		buf[ADDR_TEXT];
+	char		buf[ADDR_TEXT], big[300];
 	size_t		i;
 
+	memset(big, '0', sizeof(big));
+	for (i = 1; i < sizeof(big) - 3; i++) {
+		memcpy(big + i, "/8", 3);
+		assert_int_equal(cidr_parse(big, &c), -1);
+		big[i] = '0';
+		big[i + 1] = '0';
+	}
 	for (i = 0; i < nitems(s); i++) {
 		if (cidr_parse(s[i].in, &c) != (s[i].out == NULL ? -1 : 0))
 			fail_msg("%s", s[i].in);

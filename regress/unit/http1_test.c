@@ -749,6 +749,24 @@ path_room(void **state)
 	free(out);
 }
 
+/* Offsets are 32 bits: no limit is ever more than those can say. */
+static void
+bounded_limits(void **state)
+{
+	static const struct http1_limits big = { SIZE_MAX, SIZE_MAX,
+	    UINT32_MAX };
+	struct http1	h;
+
+	http1_init_request(&h, &big);
+	assert_in_range(h.limits.line, 65536, UINT32_MAX / 4);
+	assert_in_range(h.limits.bytes, 65536, UINT32_MAX / 4);
+	assert_int_equal(h.limits.count, HTTP1_HEADERS_MAX);
+	http1_init_response(&h, &big);
+	assert_in_range(h.limits.line, 65536, UINT32_MAX / 4);
+	assert_in_range(h.limits.bytes, 65536, UINT32_MAX / 4);
+	assert_int_equal(h.limits.count, HTTP1_HEADERS_MAX);
+}
+
 static void
 phrases(void **state)
 {
@@ -778,6 +796,7 @@ main(void)
 		cmocka_unit_test(tokens),
 		cmocka_unit_test(paths),
 		cmocka_unit_test(path_room),
+		cmocka_unit_test(bounded_limits),
 		cmocka_unit_test(phrases),
 	};
 
