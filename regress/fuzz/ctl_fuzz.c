@@ -58,6 +58,7 @@ fuzz_row(const uint8_t *p, size_t n)
 		CHECK(p > was && p + left == start + n && left < had);
 		CHECK(f.key < CTL_KEY_MAX && f.type < CTL_VALUE_MAX);
 		CHECK(strcmp(ctl_key_word(f.key), "?") != 0);
+		CHECK(f.type != CTL_BOOL || f.num <= 1);
 		switch (f.type) {
 		case CTL_NULL:
 			ctl_row_null(&row, f.key);

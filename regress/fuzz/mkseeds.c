@@ -49,13 +49,26 @@ save(const char *target, const char *name, int first, const void *p, size_t n)
 
 /* ------------------------------------------------------------- messages */
 
+/* A message as it is, cut by a byte, and with one too many. */
+static void
+three(const char *name, enum codec codec, struct ibuf *b)
+{
+	char	 what[64];
+
+	save("msg", name, '@' + (int)codec, ibuf_data(b), ibuf_size(b));
+	(void)snprintf(what, sizeof(what), "%s-cut", name);
+	save("msg", what, '@' + (int)codec, ibuf_data(b), ibuf_size(b) - 1);
+	(void)snprintf(what, sizeof(what), "%s-long", name);
+	CHECK(ibuf_add_n8(b, 1) == 0);
+	save("msg", what, '@' + (int)codec, ibuf_data(b), ibuf_size(b));
+}
+
 #define MESSAGE(name, ...) do {						\
 	static const struct msg_##name v = { __VA_ARGS__ };		\
 	struct ibuf	*b = ibuf_dynamic(64, CHAN_MAXSIZE);		\
 									\
 	CHECK(b != NULL && msg_##name##_put(b, &v) == 0);		\
-	save("msg", #name, '@' + CODEC_##name, ibuf_data(b),		\
-	    ibuf_size(b));						\
+	three(#name, CODEC_##name, b);					\
 	ibuf_free(b);							\
 } while (0)
 
@@ -103,6 +116,7 @@ records(void)
 	log_num(&r, LK_DURATION, 1234567);
 	log_str(&r, LK_REASON, "peer \"close\"\n\033[2J\303\244\377");
 	save("log", "close", -1, r.buf, r.len);
+	save("log", "close-cut", -1, r.buf, r.len - 1);
 	save("msg", "log", '@' + CODEC_log, r.buf, r.len);
 	log_begin(&r, LOG_L_ERROR, EV_LOG_NOTE);
 	log_str(&r, LK_MESSAGE, "something = wrong");
@@ -124,6 +138,14 @@ control(void)
 	ctl_row_num(&r, CTL_K_IDLE, CTL_DURATION, 1500000);
 	ctl_row_num(&r, CTL_K_STARTED, CTL_TIME, 1700000000000000ULL);
 	save("ctl", "row", '0', r.buf, r.len);
+	save("ctl", "row-cut", '0', r.buf, r.len - 1);
+	ctl_row_init(&r);
+	ctl_row_num(&r, CTL_K_SECCOMP, CTL_BOOL, 2);
+	save("ctl", "row-bool", '0', r.buf, r.len);
+	ctl_row_init(&r);
+	ctl_row_str(&r, CTL_K_ID, "0.1.2");
+	save("ctl", "row-string-cut", '0', r.buf, r.len - 1);
+	save("ctl", "row-string-short", '0', r.buf, 4);
 	save("ctl", "hello", '1', "\0\0\0\1tunnelctl 1.0", 17);
 	save("ctl", "request", '2', "\0\6\0\0\0\0\0\0\0\1", 10);
 	save("ctl", "text", '3', "no such session", 15);
