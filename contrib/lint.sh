@@ -71,6 +71,8 @@ check "manual pages" mandoc -T lint -W warning man/*.[1-9]
 check "shell scripts" shellcheck $shells
 check "rc.d script" shellcheck -s ksh -e SC1091,SC2034,SC2148 \
     contrib/rc.d/tunneld
+# gcc 12's -fanalyzer is not run: it had 13 things to say of 55 files, none of
+# them right (what is stored through a pointer counts as leaked).
 # What is off here cried wolf: the analyzer of clang 14 takes TAILQ loops
 # that free for use after free, and every va_list for uninitialized.
 checks="-*,bugprone-*,cert-*,misc-*,clang-analyzer-core.*,\
