@@ -180,7 +180,7 @@ def deps(t, what, have, uid):
 ALL = ("gcc libc6-dev make pkg-config byacc libevent-dev libbsd-dev libmd-dev "
        "libc-ares-dev curl libcmocka-dev bison bmake clang libclang-rt-dev "
        "clang-tidy mandoc shellcheck python3 python3-websockets procps openssl "
-       "openssh-server openssh-client nginx-light haproxy websockify").split()
+       "openssh-server openssh-client nginx-light haproxy websockify lighttpd").split()
 
 
 def test_deps(t):

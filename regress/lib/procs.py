@@ -97,9 +97,19 @@ def wakeups(pid):
     return int(status(pid)["voluntary_ctxt_switches"])
 
 
-def descriptors(pid):
+def descriptors(pid, pipes=True):
     """How many it has open; of a sandboxed process only root may know."""
-    return len(os.listdir("/proc/%d/fd" % pid))
+    names = os.listdir("/proc/%d/fd" % pid)
+    if pipes:
+        return len(names)
+    n = 0
+    for name in names:
+        try:
+            n += not os.readlink("/proc/%d/fd/%s" % (pid, name)
+                                 ).startswith("pipe:")
+        except OSError:
+            pass                        # closed meanwhile
+    return n
 
 
 def kill(pid, sig=signal.SIGKILL):

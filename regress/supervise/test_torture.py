@@ -356,9 +356,10 @@ class Reloader(threading.Thread):
 # ---- what must be as before ---------------------------------------------
 
 def descriptors(d):
-    """{role: open descriptors}; those of a sandboxed child: only root."""
+    """{title: open descriptors}; those of a sandboxed child: only root.  A
+    new relay gets fewer pipes while all daemons of its user hold many."""
     if d.t.root:
-        return {" ".join(procs.title(p).split()[:2]): procs.descriptors(p)
+        return {procs.title(p): procs.descriptors(p, pipes=False)
                 for p in [d.pid] + d.children()}
     return {"parent": procs.descriptors(d.pid)}
 
