@@ -11,7 +11,7 @@
 #	make regress         all tests; TESTS="name ..." a part of them;
 #	                     as root it brings what it needs
 #	make soak            half an hour of everything at once (root);
-#	                     SOAK=60: a minute
+#	                     make soak SOAK=60: a minute
 #	make bench           measure it, beside others; BENCH="test ..." a part
 #	make O=DIR ...       another object directory
 #	make planted         take each defence away: a test must go red
@@ -23,7 +23,7 @@
 
 O = .
 TESTS =
-SOAK = 1800
+SOAK ?= 1800
 FUZZ =
 FUZZ_SECONDS = 180
 BENCH =
