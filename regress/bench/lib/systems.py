@@ -174,8 +174,9 @@ class Tunneld(System):
         return (out.stdout + out.stderr).strip()
 
     def config(self):
-        return ("prefork %d; sandbox on; log level brief to /dev/null (not "
-                "quite off: lines are still made)" % self.prefork)
+        return ("prefork %d; message max 256K (default 32K); sandbox on; log "
+                "level brief to /dev/null (not quite off: lines are still "
+                "made)" % self.prefork)
 
     def head(self, port, prefork):
         lines = []
@@ -214,7 +215,7 @@ class Tunneld(System):
         self.daemon(port, """server "bench" {
 	listen on 127.0.0.1 port %d
 	max-sessions off
-	location "/t" { forward to 127.0.0.1 port %d }
+	location "/t" { forward to 127.0.0.1 port %d message max 256K }
 }
 """ % (port, target), self.prefork)
 
