@@ -12,14 +12,17 @@
 #	                     as root it brings what it needs
 #	make soak            half an hour of everything at once (root);
 #	                     make soak SOAK=60: a minute
-#	make bench           measure it, beside others; BENCH="test ..." a part
+#	make bench           measure it, beside others; BENCH="test ..." a part,
+#	                     BENCHFLAGS=-q quickly: does it run at all?
 #	make O=DIR ...       another object directory
 #	make planted         take each defence away: a test must go red
 #	make asan            sanitizer build into obj.asan
 #	make fuzz            feed the parsers with what clang's libFuzzer makes
 #	                     up, FUZZ_SECONDS=180 each; FUZZ="name ..." some
 #	make coverage        lines of lib/ that tests and fuzz seeds run
-#	make lint unit clean distclean
+#	make lint            manual pages and style
+#	make unit tools      only build the C unit tests; what tests and bench use
+#	make clean distclean remove what O holds; what all builds made
 
 O = .
 TESTS =

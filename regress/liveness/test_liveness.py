@@ -250,7 +250,7 @@ def bounded(t, client):
                 for w, c in pairs)
     grown = procs.rss(relay) - before
     ok(taken > 4 * n * (256 << 10), "the kernel alone took it")
-    # Once 1 MiB for what all share; the documented bound is 512 KiB each.
+    # Once 1 MiB for what all share; the documented bound is 384 KiB each.
     ok(grown < (1 << 20) + n * (256 << 10), "the relay grew by %d KiB" %
        (grown >> 10))
     # Nobody was reading: others are carried as before.
