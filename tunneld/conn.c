@@ -401,6 +401,10 @@ conn_splice(struct conn *dst, struct conn *src, size_t max,
 	ssize_t		 n;
 	int		 error;
 
+	if (dst->shut_want || dst->end != END_NONE) {
+		errno = EINVAL;
+		return -1;
+	}
 	if ((p = pipe_get()) == NULL) {
 		errno = ENOBUFS;
 		return -1;

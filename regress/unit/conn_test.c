@@ -488,6 +488,52 @@ splice_and_urgent_data(void **state)
 	close(to);
 }
 
+/* Behind a FIN nothing is sent: it is left to conn_read() and its owner. */
+static void
+splice_behind_a_fin(void **state)
+{
+	struct conn	 src, dst;
+	int		 from, to, i;
+
+	if (pipe_count() == 0)
+		skip();
+	from = pair(&src);
+	to = pair(&dst);
+	conn_shutdown(&dst);
+	assert_int_equal(send(from, "late", 4, 0), 4);
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(conn_splice(&dst, &src, 1000, 0), -1);
+		assert_int_equal(errno, EINVAL);
+		loop();
+	}
+	assert_int_equal(dst.werror, 0);
+	assert_int_equal(conn_read(&src, other, 1000), 4);
+	conn_close(&dst);
+	conn_close(&src);
+	close(from);
+	close(to);
+}
+
+/*
+ * A pipe of which we do not know that it is empty is nobody's any more: what
+ * may be in it belongs to the session that had it.
+ */
+static void
+doubtful_pipe_is_not_used_again(void **state)
+{
+	struct pipe	*p;
+	unsigned	 n = pipe_count();
+
+	if (n == 0)
+		skip();
+	assert_non_null(p = pipe_get());
+	p->len = 1;		/* but there is nothing */
+	pipe_put(p);
+	assert_int_equal(pipe_count(), n - 1);
+	pipe_pool(n);
+	assert_int_equal(pipe_count(), n);
+}
+
 /* A peer that takes all but a little holds little. */
 static void
 drained_rest_gives_memory_back(void **state)
@@ -527,6 +573,8 @@ main(void)
 		cmocka_unit_test(test_splice),
 		cmocka_unit_test(test_splice_pool),
 		cmocka_unit_test(splice_and_urgent_data),
+		cmocka_unit_test(splice_behind_a_fin),
+		cmocka_unit_test(doubtful_pipe_is_not_used_again),
 		cmocka_unit_test(drained_rest_gives_memory_back),
 	};
 
