@@ -401,7 +401,7 @@ conn_splice(struct conn *dst, struct conn *src, size_t max,
 	ssize_t		 n;
 	int		 error;
 
-	if (dst->shut_want || dst->end != END_NONE) {
+	if (dst->fd == -1 || dst->shut_want || dst->end != END_NONE) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -488,7 +488,10 @@ splice_and_urgent_data(void **state)
 	close(to);
 }
 
-/* Behind a FIN nothing is sent: it is left to conn_read() and its owner. */
+/*
+ * Behind a FIN, or to a socket that is closed, nothing is sent: it is left to
+ * conn_read() and its owner.
+ */
 static void
 splice_behind_a_fin(void **state)
 {
@@ -507,8 +510,11 @@ splice_behind_a_fin(void **state)
 		loop();
 	}
 	assert_int_equal(dst.werror, 0);
-	assert_int_equal(conn_read(&src, other, 1000), 4);
 	conn_close(&dst);
+	conn_init(&dst, &ops, NULL);
+	assert_int_equal(conn_splice(&dst, &src, 1000, 0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(conn_read(&src, other, 1000), 4);
 	conn_close(&src);
 	close(from);
 	close(to);
