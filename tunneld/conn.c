@@ -399,19 +399,35 @@ conn_splice(struct conn *dst, struct conn *src, size_t max,
 {
 	struct pipe	*p;
 	ssize_t		 n;
+	int		 error;
 
+	if (dst->fd == -1 || dst->shut_want || dst->end != END_NONE) {
+		errno = EINVAL;
+		return -1;
+	}
 	if ((p = pipe_get()) == NULL) {
 		errno = ENOBUFS;
 		return -1;
 	}
 	n = pipe_fill(p, src->fd, max);
 	if (n <= 0) {
+		error = errno;
 		pipe_put(p);
-		if (n == -1 && (errno == EINVAL || errno == ENOSYS ||
-		    errno == ENOMEM)) {
+		if (n == -1 && (error == EINVAL || error == ENOSYS ||
+		    error == ENOMEM)) {
 			errno = EINVAL;
 			return -1;
 		}
+		/*
+		 * No pipe gets past urgent data: for as long as nobody reads,
+		 * Linux says EAGAIN of a socket that is readable, or after a
+		 * FIN says EOF before bytes that are still to come.
+		 */
+		if (n == 0 || error == EAGAIN) {
+			errno = ENOBUFS;
+			return -1;
+		}
+		errno = error;
 		return was_read(src, n);
 	}
 	p->frame_max = frame_max;

@@ -107,9 +107,9 @@ int	 conn_send_last(struct conn *, const void *buf, size_t len);
  * may wait, by a pipe of the pool and without copying.  frame_max: each run of
  * that many bytes gets the header of an unmasked binary WebSocket message; 0:
  * none.  What dst does not take waits in the pipe, before all that is sent
- * later.  Returns as conn_read() does; -1 with errno ENOBUFS or EINVAL: not
- * possible now, or never, with these; nothing has happened, conn_read() is to
- * be used.
+ * later.  Returns bytes, or -1: with conn.error of src set; or with errno
+ * ENOBUFS or EINVAL: not possible now, or never, with these; nothing has
+ * happened, and conn_read() is to be used, which alone sees an EOF.
  */
 ssize_t	 conn_splice(struct conn *dst, struct conn *src, size_t max,
 	    uint32_t frame_max);

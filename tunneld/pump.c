@@ -392,13 +392,7 @@ splice_some(struct session *s, struct conn *dst, struct conn *src, size_t max)
 			splice_end(s);
 		return false;
 	}
-	if (n == 0) {
-		if (client)
-			ws_eof(s);
-		else
-			tcp_fin(s);
-	}
-	if (n <= 0)
+	if (n == -1)
 		return true;
 	s->t_data = src->t_in;
 	count(s, false, (size_t)n);

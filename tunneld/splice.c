@@ -108,7 +108,13 @@ pipe_put(struct pipe *p)
 
 	while (p->len != 0 && pipe_read(p, buf, sizeof(buf)) > 0)
 		;
-	p->len = 0;
+	if (p->len != 0) {
+		close(p->rd);
+		close(p->wr);
+		free(p);
+		npipes--;
+		return;
+	}
 	p->next = pool;
 	pool = p;
 }

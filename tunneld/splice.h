@@ -32,12 +32,15 @@ struct pipe {
 
 /* Make up to n pipes; fewer, or none, is no error. */
 void	 pipe_pool(unsigned n);
-/* How many there are, in use or not; two descriptors each. */
+/* How many there are, in use or not; two descriptors each; may shrink. */
 unsigned pipe_count(void);
 
 /* An empty pipe, or NULL while all are in use. */
 struct pipe *pipe_get(void);
-/* Back to the pool; what is inside is thrown away. */
+/*
+ * Back to the pool; what is inside is thrown away.  One that does not become
+ * empty is closed: no other session may ever get what is in it.
+ */
 void	 pipe_put(struct pipe *);
 
 /*

@@ -117,6 +117,33 @@ def test_down(t):
 
 
 @timeout(90)
+def test_urgent_data(t):
+    """A pipe does not get past an urgent byte: what follows it, and the FIN
+    behind that, still arrive."""
+    d, li = start(t)
+    w, c = pair(t, d, li)
+    want = pattern(8 * MEG)
+    Source(t, c, want, then=None)
+    got, code = 0, None
+    parts = []
+    while code is None:
+        f = w.next()
+        if f.op == CLOSE:
+            code = int.from_bytes(f.payload[:2], "big")
+            break
+        parts.append(f.payload)
+        got += len(f.payload)
+        if got == len(want):
+            ok(spliced(d) > 0, "nothing was spliced")
+            c.send(b"!", socket.MSG_OOB)
+            c.sendall(b"behind it")
+            c.shutdown(socket.SHUT_WR)
+    eq(code, 1000)
+    same(b"".join(parts), want + b"behind it")
+    w.close(1000)
+
+
+@timeout(90)
 def test_forward_down(t):
     """Between two tunnelds: in and out of large frames, half-close behind."""
     li = t.listen()
