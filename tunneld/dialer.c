@@ -46,6 +46,7 @@
 #define SESSIONS_MAX	(512 * 1024)	/* of a relay, whatever its limits */
 #define ANNOUNCE_WAIT	3		/* seconds for relays to announce */
 #define COUNT_SECONDS	5		/* between counts of descriptors */
+#define PREVIOUS_SECONDS 10		/* relays commit within 5, or die */
 
 struct parked {
 	TAILQ_ENTRY(parked) entry;
@@ -63,10 +64,10 @@ static struct {
 
 static TAILQ_HEAD(, parked) parked = TAILQ_HEAD_INITIALIZER(parked);
 static struct hosts	*nexthosts;	/* prepared, not yet committed */
-static struct conf	*previous;	/* the configuration before */
+static struct conf	*previous;	/* the one before, for a while */
 static unsigned		 sessions_max = SESSIONS_MAX;	/* of a relay */
 static bool		 committed, ready;
-static struct event	 announce_timer, count_timer;
+static struct event	 announce_timer, count_timer, previous_timer;
 
 /*
  * Answers.
@@ -303,8 +304,10 @@ dial_start(struct admit *a, const struct dest *d)
 {
 	char	 text[TARGET_TEXT];
 
-	if (a->reached == a->dest)
-		a->reached = NULL;
+	/* An announced one may have been there before. */
+	if (a->reached != a->dest)
+		free(a->reached);
+	a->reached = NULL;
 	free(a->dest);
 	a->dest = strdup(dest_format(d, text, sizeof(text)));
 	a->dial = connect_start(d, child_conf()->t_connect, &dial_ops, a);
@@ -627,12 +630,15 @@ static void
 dialer_commit(struct conf *newconf, struct conf *old)
 {
 	struct timeval	 tv = { .tv_sec = ANNOUNCE_WAIT };
+	struct timeval	 late = { .tv_sec = PREVIOUS_SECONDS };
 	struct admit	*a;
 
 	resolve_configure(nexthosts, newconf);
 	nexthosts = NULL;
 	conf_unref(previous);
 	previous = old != NULL ? conf_ref(old) : NULL;
+	if (previous != NULL)
+		evtimer_add(&previous_timer, &late);
 	for (a = admit_first(0); a != NULL; a = admit_next(a)) {
 		announced_dest(a);
 		reconsider(a);
@@ -647,6 +653,15 @@ dialer_commit(struct conf *newconf, struct conf *old)
 /*
  * Life.
  */
+
+/* By now every relay has committed, and nobody asks by the old one. */
+static void
+on_previous_timer(int fd, short what, void *arg)
+{
+	conf_unref(previous);
+	previous = NULL;
+}
+
 static void
 on_count_timer(int fd, short what, void *arg)
 {
@@ -680,6 +695,7 @@ dialer_init(const struct msg_hello *hello)
 		fatalx("c-ares: %s", why);
 	evtimer_set(&announce_timer, on_announce_timer, NULL);
 	evtimer_set(&count_timer, on_count_timer, NULL);
+	evtimer_set(&previous_timer, on_previous_timer, NULL);
 	on_count_timer(-1, 0, NULL);
 }
 

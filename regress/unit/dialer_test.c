@@ -648,6 +648,30 @@ test_reload(void **state)
 	was(r, 12, MSG_REFUSED, 7, REASON_TARGET_NOT_ALLOWED);
 }
 
+/* What only the configuration before allowed is not allowed for long. */
+static void
+test_previous_is_forgotten(void **state)
+{
+	struct relay	*r = &relay[0];
+	struct conf	*c = make_conf(OFF, OFF);
+	struct msg_open	 o;
+
+	TAILQ_FIRST(&c->forwards)->id = 77;
+	commit(c);
+	fill(&o, sid(r, 1), 0, "", "192.0.2.1");
+	o.server = 0;
+	o.forward = 7;
+	o.type = SESSION_FORWARD;
+	send_open(r, &o);
+	until(&r->n, 2);
+	was(r, 1, MSG_CONNECTED, 1, REASON_NONE);
+	turns(10500);
+	o.session = sid(r, 2);
+	send_open(r, &o);
+	until(&r->n, 3);
+	was(r, 2, MSG_REFUSED, 2, REASON_TARGET_NOT_ALLOWED);
+}
+
 /*
  * The first commit of a process comes once: this test is run first, before
  * the others' setup.
@@ -732,6 +756,7 @@ main(void)
 		T(test_pending_bound),
 		T(test_sessions_bound),
 		T(test_reload),
+		T(test_previous_is_forgotten),
 		T(test_forbidden_meanwhile),
 	};
 	struct rlimit	 rl;
