@@ -42,7 +42,7 @@ static void	chan_read(int, short, void *);
 static void	chan_write(int, short, void *);
 static void	chan_later(int, short, void *);
 static void	chan_pushed(int, short, void *);
-static void	chan_work(struct chan *, bool);
+static void	chan_work(struct chan *);
 static void	chan_push(struct chan *);
 
 struct chan *
@@ -228,15 +228,15 @@ chan_deliver(struct chan *c, int *n, bool *fd)
 }
 
 /*
- * One turn: what is left from the last one, then one read if asked.  A read
- * ends behind a message with a descriptor, whatever waits after it: so it is
- * followed by another one, or a sender of descriptors, for each connection
- * that we accept, would always be faster than us.
+ * One turn: what is left from the last one, then one read.  A read ends behind
+ * a message with a descriptor, whatever waits after it: so it is followed by
+ * another one, or a sender of descriptors, for each connection that we accept,
+ * would always be faster than us.
  */
 static void
-chan_work(struct chan *c, bool canread)
+chan_work(struct chan *c)
 {
-	bool	 fd;
+	bool	 fd, first = true;
 	int	 n = READ_BATCH, r;
 
 	for (;;) {
@@ -255,9 +255,9 @@ chan_work(struct chan *c, bool canread)
 			chan_defer(c);
 			return;
 		}
-		if (!canread && !fd)
+		if (!first && !fd)
 			break;
-		canread = false;
+		first = false;
 		if ((r = imsgbuf_read(&c->ibuf)) == 0) {
 			chan_gone(c, "closed");
 			return;
@@ -284,13 +284,13 @@ chan_read(int fd, short ev, void *arg)
 	/* A turn is due already: no more is read until that is handed out. */
 	if (evtimer_pending(&c->later, NULL))
 		return;
-	chan_work(c, true);
+	chan_work(c);
 }
 
 static void
 chan_later(int fd, short ev, void *arg)
 {
-	chan_work(arg, true);
+	chan_work(arg);
 }
 
 static void
